@@ -1,0 +1,29 @@
+//go:build !cgo || !amd64 || purego
+
+package avx2
+
+import (
+	"runtime"
+
+	"kigo/node/mcm"
+)
+
+// Supported returns false and what was missing when this program was built.
+func Supported() (ok bool, reason string) {
+	if runtime.GOARCH != "amd64" {
+		return false, "built for " + runtime.GOARCH + ", not for amd64"
+	}
+	return false, "built without C code (CGO_ENABLED=0 or the tag purego)"
+}
+
+// A Kernel can't be had in this build.
+type Kernel struct{}
+
+// New panics: Supported is false.
+func New() *Kernel {
+	_, reason := Supported()
+	panic("avx2: " + reason)
+}
+
+// Hash panics: there is no Kernel.
+func (*Kernel) Hash([]mcm.Hash, []mcm.Trailer) { panic("avx2: not built") }

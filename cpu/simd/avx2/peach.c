@@ -1,0 +1,380 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+//go:build cgo && amd64 && !purego
+
+// Peach on AVX2.
+//
+// The path of one trailer is serial: 9 tiles of 32 rows, each a hash of the row
+// before, with a jump after every tile but the last.  So vectors run across
+// trailers, one to a lane.  At each step the data choose one of eight hash
+// functions, and lanes part ways.
+//
+// Lanes don't march in step here.  Each waits in the queue of the work that it
+// needs next; a vector kernel fires when its queue fills a vector, and moves
+// its lanes on to other queues.  With 512 lanes some queue is always full (all
+// of them together hold fewer than 300 lanes before one fills), so almost
+// nothing is padded until the last lanes run out.  In lock step MD2 alone, half
+// of the work at 64 lanes a kernel, would waste a fifth of its lanes.  When no
+// queue is full (the end of a batch, or a small one) the queue fires whose
+// padding costs least; so lanes gather where lone lanes are dear, and a batch of
+// 54 runs at half the speed of a large one.  The schedule depends on the data,
+// the results don't depend on the schedule.
+//
+// The parts:
+//
+//     vec.h      vectors, transposes, jobs
+//     row.h      between two hashes, 8 to 32 lanes: dflops.h (8 lanes a vector)
+//                and dmemtx.h (32 lanes a vector)
+//     md2.h      64 or 32 lanes, or 8 in scalar code
+//     keccak.h   Keccak and SHA3, 4 lanes
+//     blake2b.h  both keys, 4 lanes
+//     mdhash.h   sha256.h and sha1.h on 8 lanes, md5.h on 16
+//     profile.h  cycles by part, in a build of its own
+//
+// There is no allocation and no state but the scratch memory of the call.
+
+#include "peach.h"
+
+#include "blake2b.h"
+#include "keccak.h"
+#include "md2.h"
+#include "md5.h"
+#include "profile.h"
+#include "row.h"
+#include "sha1.h"
+#include "sha256.h"
+
+// MOST lanes leave a queue at a time.
+enum { MOST = 64 };
+
+enum { CHUNK = KIGO_AVX2_CHUNK, TRAILER = 160, NONCE_AT = 92, NONCE = 32, HASH = 32 };
+
+// The queues.  HASH_ROW and HASH_JUMP are the first of six each.
+enum {
+	SEED,
+	ROW,
+	LAST,
+	HASH_ROW,
+	HASH_JUMP = HASH_ROW + 6,
+	QUEUES = HASH_JUMP + 6,
+};
+
+// The six kernels, and which of them computes which function.
+enum { BLAKE2B, SHA1, SHA256, KECCAK, MD2, MD5 };
+
+static const uint8_t kernel_of[8] = {BLAKE2B, BLAKE2B, SHA1, SHA256, KECCAK, KECCAK, MD2, MD5};
+
+// What a call costs in cycles: fixed, and each for every step of lanes begun.
+// width lanes fill it.  weight is what a lane of a full call costs, to the power
+// of 3/4.
+static const struct { uint16_t width, step; uint32_t fixed, each, weight; } work[QUEUES] = {
+	[SEED] = {32, 8, 1400, 500, 33},
+	[ROW] = {32, 8, 1300, 480, 32},
+	[LAST] = {32, 8, 200, 200, 13},
+	[HASH_ROW + BLAKE2B] = {4, 4, 0, 640, 45},
+	[HASH_ROW + SHA1] = {8, 8, 0, 580, 25},
+	[HASH_ROW + SHA256] = {8, 8, 0, 1230, 44},
+	[HASH_ROW + KECCAK] = {4, 4, 0, 1560, 88},
+	[HASH_ROW + MD2] = {64, 32, 30400, 35100, 250},
+	[HASH_ROW + MD5] = {16, 16, 0, 720, 17},
+	[HASH_JUMP + BLAKE2B] = {4, 4, 0, 6600, 259},
+	[HASH_JUMP + SHA1] = {8, 8, 0, 9500, 202},
+	[HASH_JUMP + SHA256] = {8, 8, 0, 20400, 359},
+	[HASH_JUMP + KECCAK] = {4, 4, 0, 12700, 423},
+	[HASH_JUMP + MD2] = {64, 32, 517000, 597000, 2091},
+	[HASH_JUMP + MD5] = {16, 16, 0, 12000, 143},
+};
+
+// Up to two times MD2_FEW lanes of MD2 go to scalar code, at this cost a block.
+enum { MD2_FEW = 8, MD2_FEW_COST = 8000 };
+
+static uint32_t cost(unsigned q, uint32_t count)
+{
+	if (q == HASH_ROW + MD2 && count <= 2 * MD2_FEW)
+		return (count + MD2_FEW - 1) / MD2_FEW * 4 * MD2_FEW_COST;
+	if (q == HASH_JUMP + MD2 && count <= 2 * MD2_FEW)
+		return (count + MD2_FEW - 1) / MD2_FEW * 68 * MD2_FEW_COST;
+	return work[q].fixed + (count + work[q].step - 1) / work[q].step * work[q].each;
+}
+
+// waste_of tells how much dearer lanes are in a call for count of them than in a
+// full one.  Cycles wasted on each lane alone would hold up a jump by MD5, 17
+// blocks long, until the last lanes of all rows had gone; their share of the
+// lane's own cost alone lets MD2 go too early.  The power between the two was
+// found by trial: batches of 54 gain a quarter, those of 512 hardly care.
+static uint32_t waste_of(unsigned q, uint32_t count)
+{
+	return (cost(q, count) / count - cost(q, work[q].width) / work[q].width) * 256 / work[q].weight;
+}
+
+// A queue is a ring of lane numbers.
+struct queue {
+	uint32_t head, count;
+	uint16_t ring[CHUNK];
+};
+
+_Static_assert((CHUNK & (CHUNK - 1)) == 0 && CHUNK <= 65536, "rings wrap by masking");
+
+struct scratch {
+	struct md2_tables tables;
+	struct message messages[CHUNK];
+	struct lane lanes[CHUNK];
+	uint8_t phash[CHUNK][HASH];
+	uint8_t trailer_hash[CHUNK][HASH];
+	struct queue queues[QUEUES];
+	uint32_t waste[QUEUES][64]; // waste_of, since divisions are slow
+	uint32_t running; // lanes that aren't through their last tile
+};
+
+_Static_assert(sizeof(struct scratch) + 64 <= KIGO_AVX2_SCRATCH, "the scratch memory is large enough");
+
+static void push(struct scratch *s, unsigned q, unsigned lane)
+{
+	struct queue *k = &s->queues[q];
+	k->ring[(k->head + k->count++) & (CHUNK - 1)] = (uint16_t)lane;
+}
+
+// pop takes m lanes off a queue.
+static void pop(struct scratch *s, unsigned q, unsigned m, struct lane **lanes)
+{
+	struct queue *k = &s->queues[q];
+	for (unsigned i = 0; i < m; i++)
+		lanes[i] = &s->lanes[k->ring[(k->head + i) & (CHUNK - 1)]];
+	k->head += m;
+	k->count -= m;
+}
+
+// progress tells how far the first lane of a queue has come.
+static uint32_t progress(const struct scratch *s, unsigned q)
+{
+	const struct queue *k = &s->queues[q];
+	const struct lane *l = &s->lanes[k->ring[k->head & (CHUNK - 1)]];
+	return ROWS * (uint32_t)l->jumps + l->row;
+}
+
+// pick returns the queue to fire.  Of those that fill their kernel it is the one
+// whose first lane is furthest behind, so that lanes stay together and few are
+// left over at the end.  If there is none it is the one that wastes least.
+static unsigned pick(const struct scratch *s)
+{
+	unsigned best = 0;
+	int full = 0;
+	uint32_t least = UINT32_MAX;
+	for (unsigned q = 0; q < QUEUES; q++) {
+		uint32_t count = s->queues[q].count, width = work[q].width;
+		if (count == 0 || (full && count < width))
+			continue;
+		uint32_t score;
+		if (count >= width) {
+			score = progress(s, q);
+			if (!full)
+				least = UINT32_MAX;
+			full = 1;
+		} else {
+			score = s->waste[q][count];
+		}
+		if (score < least) {
+			least = score;
+			best = q;
+		}
+	}
+	return best;
+}
+
+// finish_rows moves lanes on whose next row has been hashed.
+static void finish_rows(struct scratch *s, unsigned m, struct lane *const *lanes)
+{
+	struct queue *k = &s->queues[ROW];
+	uint32_t end = k->head + k->count;
+	for (unsigned i = 0; i < m; i++) {
+		struct lane *l = lanes[i];
+		l->row += l->seeded;
+		l->seeded = 1;
+		if (l->row < ROWS - 1)
+			k->ring[end++ & (CHUNK - 1)] = (uint16_t)l->number;
+		else if (l->jumps < JUMPS)
+			push(s, LAST, l->number);
+		else
+			s->running--;
+	}
+	k->count = end - k->head;
+}
+
+// finish_jumps takes the next indexes from the digests, which lie in row 0, and
+// starts the next tiles.
+static void finish_jumps(struct scratch *s, unsigned m, struct lane *const *lanes)
+{
+	for (unsigned i = 0; i < m; i++) {
+		struct lane *l = lanes[i];
+		uint8_t *message = s->messages[l->number].at;
+		uint32_t sum = 0;
+		for (int b = 0; b < HASH; b += 4)
+			sum += load32(message + MSG_TILE + b);
+		l->index = sum & ((1 << 20) - 1);
+		store32(message + MSG_INDEX, l->index);
+		l->row = l->seeded = 0;
+		l->jumps++;
+		push(s, SEED, l->number);
+	}
+}
+
+static void hash(struct scratch *s, unsigned kernel, const struct job *j, unsigned m, size_t len)
+{
+	switch (kernel) {
+	case BLAKE2B:
+		blake2b4(j, len);
+		break;
+	case SHA1:
+		sha1x8(j, len);
+		break;
+	case SHA256:
+		sha256x8(j, len);
+		break;
+	case KECCAK:
+		keccak4(j, len);
+		break;
+	case MD2:
+		if (m > 32)
+			md2x64(j, len, &s->tables);
+		else if (m > 2 * MD2_FEW)
+			md2x32(j, len, &s->tables);
+		else
+			for (unsigned i = 0; i < m; i += MD2_FEW)
+				md2x8(j + i, len);
+		break;
+	case MD5:
+		md5x16(j, len);
+		break;
+	}
+}
+
+// fire_hash hashes m lanes, padded with copies of the last.
+static void fire_hash(struct scratch *s, unsigned q, unsigned m, struct lane *const *lanes)
+{
+	const unsigned jump = q >= HASH_JUMP, kernel = q - (jump ? HASH_JUMP : HASH_ROW), width = work[q].width;
+	struct job j[MOST];
+	unsigned i = 0;
+	do {
+		const struct lane *l = lanes[i < m ? i : m - 1];
+		uint8_t *message = s->messages[l->number].at, *row = message + MSG_TILE + HASH * (size_t)l->row;
+		j[i].fn = l->fn;
+		j[i].src = jump ? message + MSG_NONCE : row;
+		j[i].dst = jump ? message + MSG_TILE : row + HASH * (size_t)l->seeded;
+		_mm_prefetch((const char *)j[i].src, _MM_HINT_T0);
+	} while (++i < m || i % width != 0);
+	for (i = 0; i < m; i += width)
+		hash(s, kernel, j + i, m - i, jump ? JUMP_MSG : ROW_MSG);
+	if (jump)
+		finish_jumps(s, m, lanes);
+	else
+		finish_rows(s, m, lanes);
+}
+
+// fire_mix runs dflops and dmemtx on m lanes, padded with copies of the last.
+static void fire_mix(struct scratch *s, unsigned q, unsigned m, struct lane *const *lanes)
+{
+	struct lane *l[32];
+	uint8_t *row[32], *nonce[32], *phash[32];
+	for (unsigned i = 0; i < 32; i++) {
+		l[i] = lanes[i < m ? i : m - 1];
+		row[i] = s->messages[l[i]->number].at + MSG_TILE + HASH * (size_t)l[i]->row;
+	}
+	const int groups = (int)(m + 7) / 8;
+	switch (q) {
+	case SEED:
+		for (unsigned i = 0; i < 32; i++) {
+			nonce[i] = s->messages[l[i]->number].at + MSG_NONCE;
+			phash[i] = s->phash[l[i]->number];
+		}
+		row_seed(l, row, nonce, phash, groups);
+		break;
+	case ROW:
+		row_next(l, row, groups);
+		break;
+	case LAST:
+		row_last(l, row, groups);
+		break;
+	}
+	for (unsigned i = 0; i < m; i++)
+		push(s, (q == LAST ? HASH_JUMP : HASH_ROW) + kernel_of[l[i]->fn], l[i]->number);
+}
+
+// fire works off what fills the kernel, once or several times over, or what
+// there is if it doesn't fill it.
+static void fire(struct scratch *s, unsigned q)
+{
+	struct lane *lanes[MOST];
+	unsigned m = s->queues[q].count, most = q < HASH_ROW ? 32 : MOST;
+	if (m > work[q].width)
+		m -= m % work[q].width;
+	if (m > most)
+		m = most;
+	PROFILE_START;
+	pop(s, q, m, lanes);
+	if (q < HASH_ROW)
+		fire_mix(s, q, m, lanes);
+	else
+		fire_hash(s, q, m, lanes);
+	PROFILE_END(q, m, work[q].width);
+}
+
+// start hashes the trailers and sets their lanes to the first tile
+// (docs/spec/pow.md section 9.5).
+static void start(struct scratch *s, const uint8_t *trailers, uint32_t n)
+{
+	for (uint32_t at = 0; at < n; at += 8) {
+		struct job j[8];
+		for (uint32_t i = 0; i < 8; i++) {
+			uint32_t l = at + i < n ? at + i : at;
+			j[i].src = trailers + TRAILER * (size_t)l;
+			j[i].dst = s->trailer_hash[l];
+		}
+		sha256_trailer(j);
+	}
+	for (uint32_t i = 0; i < n; i++) {
+		struct lane *l = &s->lanes[i];
+		uint32_t product = 1;
+		for (int k = 0; k < HASH; k++)
+			product *= s->trailer_hash[i][k];
+		*l = (struct lane){.index = product & ((1 << 20) - 1), .number = i};
+		memcpy(s->phash[i], trailers + TRAILER * (size_t)i, HASH);
+		memcpy(s->messages[i].at + MSG_NONCE, trailers + TRAILER * (size_t)i + NONCE_AT, NONCE);
+		store32(s->messages[i].at + MSG_INDEX, l->index);
+		push(s, SEED, i);
+	}
+}
+
+// final hashes trailer hash and last tile, which are brought together over
+// nonce and index.
+static void final(struct scratch *s, uint8_t *hashes, uint32_t n)
+{
+	for (uint32_t i = 0; i < n; i++)
+		memcpy(s->messages[i].at + MSG_HASH, s->trailer_hash[i], HASH);
+	for (uint32_t at = 0; at < n; at += 8) {
+		struct job j[8];
+		for (uint32_t i = 0; i < 8; i++) {
+			uint32_t l = at + i < n ? at + i : at;
+			j[i].src = s->messages[l].at + MSG_HASH;
+			j[i].dst = hashes + HASH * (size_t)l;
+		}
+		sha256_final(j);
+	}
+}
+
+void kigo_avx2_peach(uint8_t *hashes, const uint8_t *trailers, uint32_t n, uint8_t *scratch)
+{
+	struct scratch *s = (struct scratch *)(((uintptr_t)scratch + 63) & ~(uintptr_t)63);
+	md2_tables_make(&s->tables);
+	for (unsigned q = 0; q < QUEUES; q++) {
+		s->queues[q].head = s->queues[q].count = 0;
+		for (uint32_t count = 1; count < work[q].width; count++)
+			s->waste[q][count] = waste_of(q, count);
+	}
+	s->running = n;
+	PROFILE_START;
+	start(s, trailers, n);
+	PROFILE_END(QUEUES, n, 8);
+	while (s->running > 0)
+		fire(s, pick(s));
+	final(s, hashes, n);
+}

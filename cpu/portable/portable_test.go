@@ -241,15 +241,3 @@ func TestPeach(t *testing.T) {
 		}
 	}
 }
-
-func BenchmarkHash(b *testing.B) {
-	var v struct{ Trailers []struct{ Trailer hexBytes } }
-	load(b, "mainnet.json", &v)
-	batch := []mcm.Trailer{mcm.Trailer(v.Trailers[20].Trailer)}
-	dst := make([]mcm.Hash, 1)
-	k := New()
-	for b.Loop() {
-		k.Hash(dst, batch)
-	}
-	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "trailers/s")
-}

@@ -1,0 +1,239 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"kigo/cpu"
+	"kigo/node/mcm"
+	"kigo/node/verify"
+)
+
+// engineFlags are the flags of commands that check proof of work.  Their values
+// are read as settings.
+type engineFlags struct{}
+
+func (engineFlags) add(cmd *cobra.Command) {
+	cmd.Flags().StringSlice("engine", nil, "use only this engine; may be given again: "+strings.Join(engineNames(), ", "))
+	cmd.Flags().Int("workers", 0, "processor cores to use (default: all)")
+}
+
+// An engineState is an engine and what came of trying to use it.
+type engineState struct {
+	Name      string `json:"name"`
+	Available bool   `json:"available"`
+	Reason    string `json:"reason,omitempty"` // why not available
+	Detail    string `json:"detail"`
+	SelfTest  string `json:"self_test"` // ok, failed: …, or not run
+	Chosen    bool   `json:"chosen"`    // in use with the settings in force
+
+	backend verify.Backend
+	took    time.Duration // of the self-test
+}
+
+// engines is the open engines behind a router: each but the oracle watched by
+// it.
+type engines struct {
+	*verify.Router
+	mu   sync.Mutex
+	work map[string]bool // names of engines that have checked something
+}
+
+// surveyEngines looks at every engine there is, opens those that the machine can
+// run, and has those that all or the settings name give their known answers, side
+// by side.
+func (a *app) surveyEngines(ctx context.Context, all bool) []engineState {
+	cores := cpu.NewCores(a.workers())
+	var states []engineState
+	for _, e := range cpu.Engines() {
+		s := engineState{Name: e.Name, Detail: e.Detail, Reason: e.Reason, Available: e.Available, SelfTest: "not run"}
+		if e.Available {
+			s.backend = e.Open(cores)
+		}
+		states = append(states, s)
+	}
+	var wg sync.WaitGroup
+	for i := range states {
+		s := &states[i]
+		if s.backend != nil && (all || a.wanted(s.Name) || s.Name == oracleName) {
+			wg.Go(func() { s.test(ctx) })
+		}
+	}
+	wg.Wait()
+	for i := range states {
+		s := &states[i]
+		s.Chosen = s.SelfTest == "ok" && a.wanted(s.Name)
+	}
+	return append(states, engineState{
+		Name: "cuda", Detail: "NVIDIA GPUs", SelfTest: "not run",
+		Reason: "this version of Kigo has no CUDA engine",
+	})
+}
+
+// workers returns how many cores the settings allow.
+func (a *app) workers() int {
+	return cmp.Or(a.conf.Verify.Workers, runtime.GOMAXPROCS(0))
+}
+
+func (s *engineState) test(ctx context.Context) {
+	start := time.Now()
+	s.SelfTest = "ok"
+	if err := verify.SelfTest(ctx, s.backend); err != nil {
+		s.SelfTest = "failed: " + err.Error()
+	}
+	s.took = time.Since(start)
+}
+
+// wanted reports whether the settings let an engine be used.
+func (a *app) wanted(name string) bool {
+	v := &a.conf.Verify
+	return !slices.Contains(v.Disable, name) && (len(v.Engine) == 0 || slices.Contains(v.Engine, name))
+}
+
+// openEngines opens what the settings ask for.  An engine that was asked for by
+// name and can't be used is an error; one that fails its self-test is left out,
+// loudly.
+func (a *app) openEngines(ctx context.Context) (*engines, error) {
+	states := a.surveyEngines(ctx, false)
+	if ctx.Err() != nil {
+		return nil, verify.Interrupted(ctx)
+	}
+	oracle := states[slices.IndexFunc(states, func(s engineState) bool { return s.Name == oracleName })]
+	if oracle.SelfTest != "ok" {
+		return nil, fmt.Errorf("engine %s, which every other is held against, can't be trusted: self-test %s", oracleName, oracle.SelfTest)
+	}
+	e := &engines{work: map[string]bool{}}
+	var backends []verify.Backend
+	for _, s := range states {
+		named := slices.Contains(a.conf.Verify.Engine, s.Name)
+		switch {
+		case s.Chosen:
+			backends = append(backends, e.watch(s.backend, oracle.backend, a))
+		case named && slices.Contains(a.conf.Verify.Disable, s.Name):
+			return nil, usagef("engine %s is asked for and disabled too (verify.disable)", s.Name)
+		case named && !s.Available:
+			return nil, usagef("engine %s can't be used here: %s; kigo devices lists those that can", s.Name, s.Reason)
+		case s.backend != nil && s.SelfTest != "ok":
+			a.log.Error("engine fails its known answers and is not used", "engine", s.Name, "err", s.SelfTest)
+		}
+	}
+	if len(backends) == 0 {
+		return nil, usagef("no engine is left to use: engine %v, disabled %v", a.conf.Verify.Engine, a.conf.Verify.Disable)
+	}
+	e.Router = verify.NewRouter(a.log, nil, backends...)
+	return e, nil
+}
+
+// oracleName is the engine that audits the others.
+const oracleName = "portable"
+
+// watch returns a backend whose use is noted and whose verdicts the oracle
+// audits, unless it is the oracle itself.
+func (e *engines) watch(b verify.Backend, oracle verify.Verifier, a *app) verify.Backend {
+	b = &noted{b, e}
+	if b.Info().Name == oracleName {
+		return b
+	}
+	return verify.Audited(b, oracle, verify.AuditOptions{Sample: a.conf.Verify.AuditRate, Log: a.log})
+}
+
+// noted notes that a backend has been used.
+type noted struct {
+	verify.Backend
+	engines *engines
+}
+
+func (n *noted) VerifyPoW(ctx context.Context, dst []verify.Result, batch []mcm.Trailer) error {
+	n.engines.mu.Lock()
+	n.engines.work[n.Info().Name] = true
+	n.engines.mu.Unlock()
+	return n.Backend.VerifyPoW(ctx, dst, batch)
+}
+
+// names lists the engines that have checked something, sorted.  It is empty,
+// not nil, when there are none.
+func (e *engines) names() []string {
+	names := []string{}
+	if e == nil {
+		return names
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for name := range e.work {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	return names
+}
+
+// used says for a progress line which engines are at work.
+func (e *engines) used() string { return list(e.names()) }
+
+func list(names []string) string {
+	if len(names) == 0 {
+		return "none"
+	}
+	return strings.Join(names, ", ")
+}
+
+func newDevices(a *app) *cobra.Command {
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use:   "devices",
+		Short: "List engines and hardware, with self-test",
+		Long: `Devices lists every engine, whether this machine can run it and why not, and
+whether it gives the known answers.  The first usable one in the list is
+preferred; small batches go to the engine that is quickest with them.`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			states := a.surveyEngines(cmd.Context(), true)
+			if asJSON {
+				if err := writeJSON(cmd.OutOrStdout(), states); err != nil {
+					return err
+				}
+			} else if err := printDevices(cmd, states); err != nil {
+				return err
+			}
+			for _, s := range states {
+				if s.Available && s.SelfTest != "ok" {
+					return fmt.Errorf("engine %s fails its self-test", s.Name)
+				}
+			}
+			return nil
+		},
+	}
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print a JSON list")
+	engineFlags{}.add(cmd)
+	return cmd
+}
+
+func printDevices(cmd *cobra.Command, states []engineState) error {
+	t := newTable(cmd.OutOrStdout())
+	fmt.Fprintln(t, "ENGINE\tUSED\tSELF-TEST\tWHAT IT IS")
+	for _, s := range states {
+		use, detail := "no", s.Detail
+		if s.Chosen {
+			use = "yes"
+		}
+		test := s.SelfTest
+		if s.backend != nil {
+			test = fmt.Sprintf("%s, %s", test, s.took.Round(100*time.Microsecond))
+		}
+		switch {
+		case !s.Available:
+			detail += " (" + s.Reason + ")"
+		case !s.Chosen && s.SelfTest == "ok":
+			detail += " (switched off)"
+		}
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\n", s.Name, use, test, detail)
+	}
+	return t.Flush()
+}

@@ -1,0 +1,71 @@
+// Command kigo judges Mochimo trailers: whether a trailer file keeps the rules
+// of the chain and carries every proof of work it claims.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+)
+
+// Exit codes; docs/commands.md lists them for users.
+const (
+	exitOK          = 0
+	exitFailed      = 1 // our own failure
+	exitUsage       = 2 // wrong words or config
+	exitInvalid     = 3 // found invalid
+	exitInterrupted = 130
+)
+
+// An exitError ends the program with a code.  An empty message means that what
+// there is to say has been said.
+type exitError struct {
+	code int
+	msg  string
+}
+
+func (e *exitError) Error() string { return e.msg }
+
+// usagef returns an error for words or settings that can't be used.
+func usagef(format string, args ...any) error {
+	return &exitError{exitUsage, fmt.Sprintf(format, args...)}
+}
+
+// errInvalid ends a command that has reported what it found invalid.
+var errInvalid = &exitError{exitInvalid, ""}
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	code := run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr)
+	stop()
+	os.Exit(code)
+}
+
+// run is the whole program with its surroundings as arguments.
+func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	root := newRoot()
+	root.SetArgs(args)
+	root.SetIn(stdin)
+	root.SetOut(stdout)
+	root.SetErr(stderr)
+	err := root.ExecuteContext(ctx)
+	if err == nil {
+		return exitOK
+	}
+	code := exitFailed
+	var exit *exitError
+	switch {
+	case errors.As(err, &exit):
+		code = exit.code
+	case ctx.Err() != nil:
+		code = exitInterrupted
+	}
+	if msg := err.Error(); msg != "" {
+		fmt.Fprintf(stderr, "kigo: %s\n", msg)
+	}
+	return code
+}

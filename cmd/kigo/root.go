@@ -1,0 +1,101 @@
+package main
+
+import (
+	"fmt"
+	"log/slog"
+	"strings"
+
+	"github.com/spf13/cobra"
+)
+
+// An app is what the commands share once flags and config are read.
+type app struct {
+	settings settings
+	conf     Config
+	log      *slog.Logger
+}
+
+func newRoot() *cobra.Command {
+	a := &app{}
+	root := &cobra.Command{
+		Use:   "kigo",
+		Short: "Judge Mochimo trailers, proof of work included",
+		Long: `Kigo judges the trailers of the Mochimo blockchain: that they keep the rules of
+the chain, link to one another, and carry every proof of work they claim.
+
+Results go to stdout, progress and logs to stderr.  Exit codes: 0 done and good,
+1 our own failure, 2 wrong words or config, 3 found invalid, 130 interrupted.`,
+		Example: `  kigo verify tfile.dat             is this trailer file what it claims to be?
+  kigo show tfile.dat 608001        a block in words, with its haiku
+  kigo devices                      which engines can this machine use?
+  kigo bench                        how fast are they?`,
+		Args: func(cmd *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return nil
+			}
+			var names []string
+			for _, sub := range cmd.Commands() {
+				names = append(names, sub.Name())
+			}
+			return usagef("unknown command %q%s; kigo --help lists them", args[0], suggest(args[0], names))
+		},
+		SilenceUsage:      true,
+		SilenceErrors:     true,
+		DisableAutoGenTag: true,
+		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error { return a.setup(cmd) },
+		RunE:              func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	root.CompletionOptions.HiddenDefaultCmd = false
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		return usagef("%v; see %s --help", err, cmd.CommandPath())
+	})
+	root.PersistentFlags().StringVar(&a.settings.file, "config", "", "read settings from this `FILE` (default: the user's or the system's kigo.yaml, if there is one)")
+	root.PersistentFlags().String("log-level", defaults["log.level"].(string), "least `LEVEL` to log: debug, info, warn or error")
+
+	root.AddCommand(
+		newVerify(a), newPow(a), newShow(a), newSynth(a), newDevices(a), newBench(a),
+		newPins(a), newConfig(a), newVersion(), newMan(),
+	)
+	for _, cmd := range root.Commands() {
+		wrapArgs(cmd)
+	}
+	return root
+}
+
+// wrapArgs turns cobra's complaints about arguments into usage errors, for a
+// command and all below it.
+func wrapArgs(cmd *cobra.Command) {
+	if check := cmd.Args; check != nil {
+		cmd.Args = func(cmd *cobra.Command, args []string) error {
+			if err := check(cmd, args); err != nil {
+				return usagef("%v; usage: %s", err, strings.TrimSpace(cmd.UseLine()))
+			}
+			return nil
+		}
+	}
+	for _, sub := range cmd.Commands() {
+		wrapArgs(sub)
+	}
+}
+
+// setup reads the settings and makes the logger, before any command runs.
+func (a *app) setup(cmd *cobra.Command) error {
+	if skip := cmd.Annotations["settings"]; skip == "no" {
+		return nil
+	}
+	if err := a.settings.load(cmd.Flags()); err != nil {
+		return err
+	}
+	a.conf = a.settings.conf
+	var level slog.Level
+	if err := level.UnmarshalText([]byte(a.conf.Log.Level)); err != nil {
+		return fmt.Errorf("log.level: %w", err) // Validate has let it through
+	}
+	opts := &slog.HandlerOptions{Level: level}
+	if a.conf.Log.Format == "json" {
+		a.log = slog.New(slog.NewJSONHandler(cmd.ErrOrStderr(), opts))
+	} else {
+		a.log = slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), opts))
+	}
+	return nil
+}

@@ -36,10 +36,39 @@ func Check(prev, cur *mcm.Trailer, now int64) error {
 	if err != nil {
 		return err
 	}
-	if n >= mcm.V30Trigger {
-		if sum := mcm.Hash(sha256.Sum256(cur[:128])); *cur.Hash() != sum {
-			return fail(BlockHash, n, "claims hash %v, its trailer has %v", cur.Hash(), sum)
+	return checkHash(cur, n)
+}
+
+// CheckFirst checks of a trailer, whose predecessor nobody has, all that it shows
+// by itself: contents, the time it took, our clock, and from V30Trigger on its
+// hash.  A block that claims number 0 has to be the genesis block.  Links and
+// difficulty are left open, and so are the times of a neogenesis block, which
+// repeat those of the block before.
+func CheckFirst(t *mcm.Trailer, now int64) error {
+	n := t.Num()
+	if n == 0 {
+		return checkGenesis(t)
+	}
+	if err := checkContents(t, n); err != nil {
+		return err
+	}
+	if !n.IsNeogenesis() {
+		if err := checkElapsed(t, n); err != nil {
+			return err
 		}
+		if err := checkClock(t, n, now); err != nil {
+			return err
+		}
+	}
+	return checkHash(t, n)
+}
+
+func checkHash(t *mcm.Trailer, n mcm.BlockNum) error {
+	if n < mcm.V30Trigger {
+		return nil
+	}
+	if sum := mcm.Hash(sha256.Sum256(t[:128])); *t.Hash() != sum {
+		return fail(BlockHash, n, "claims hash %v, its trailer has %v", t.Hash(), sum)
 	}
 	return nil
 }
@@ -82,17 +111,8 @@ func checkContents(t *mcm.Trailer, n mcm.BlockNum) error {
 
 // checkTimes is step 5 for pseudo and standard blocks.
 func checkTimes(prev, cur *mcm.Trailer, n mcm.BlockNum, now int64) error {
-	bridge := n.Bridge()
-	elapsed := cur.SolveTime() - cur.StartTime() // modulo 2^32, as the protocol has it
-	switch {
-	case cur.TxCount() == 0:
-		if elapsed != bridge {
-			return fail(SolveTime, n, "pseudoblock took %d s, expected %d", elapsed, bridge)
-		}
-	case elapsed == 0:
-		return fail(SolveTime, n, "solve time %d equals the start time", cur.SolveTime())
-	case elapsed > bridge && keepsBridge(n):
-		return fail(SolveTime, n, "took %d s from start time %d to solve time %d, expected at most %d", elapsed, cur.StartTime(), cur.SolveTime(), bridge)
+	if err := checkElapsed(cur, n); err != nil {
+		return err
 	}
 	if n > mcm.V20Trigger && cur.StartTime() != prev.SolveTime() {
 		return fail(StartTime, n, "start time is %d, expected %d, the solve time before", cur.StartTime(), prev.SolveTime())
@@ -100,8 +120,32 @@ func checkTimes(prev, cur *mcm.Trailer, n mcm.BlockNum, now int64) error {
 	if want := NextDifficulty(prev); cur.Difficulty() != want {
 		return fail(Difficulty, n, "difficulty is %d, expected %d", cur.Difficulty(), want)
 	}
-	if latest := now + mcm.ClockLead; int64(cur.SolveTime()) > latest {
-		return fail(SolveTime, n, "solve time %d lies in the future, expected at most %d", cur.SolveTime(), latest)
+	return checkClock(cur, n, now)
+}
+
+// checkClock holds a solve time against the clock.  The lead is taken from the
+// solve time, so that no clock overflows.
+func checkClock(t *mcm.Trailer, n mcm.BlockNum, now int64) error {
+	if int64(t.SolveTime())-mcm.ClockLead > now {
+		return fail(SolveTime, n, "solve time %d lies in the future, expected at most %d s after the clock's %d", t.SolveTime(), mcm.ClockLead, now)
+	}
+	return nil
+}
+
+// checkElapsed holds the time that a pseudo or standard block took against the
+// bridge time.
+func checkElapsed(t *mcm.Trailer, n mcm.BlockNum) error {
+	bridge := n.Bridge()
+	elapsed := t.SolveTime() - t.StartTime() // modulo 2^32, as the protocol has it
+	switch {
+	case t.TxCount() == 0:
+		if elapsed != bridge {
+			return fail(SolveTime, n, "pseudoblock took %d s, expected %d", elapsed, bridge)
+		}
+	case elapsed == 0:
+		return fail(SolveTime, n, "solve time %d equals the start time", t.SolveTime())
+	case elapsed > bridge && keepsBridge(n):
+		return fail(SolveTime, n, "took %d s from start time %d to solve time %d, expected at most %d", elapsed, t.StartTime(), t.SolveTime(), bridge)
 	}
 	return nil
 }

@@ -61,7 +61,7 @@ func (e *Engine) VerifyPoW(ctx context.Context, dst []verify.Result, batch []mcm
 	clear(dst)
 	job := &job{ctx: ctx, dst: dst, batch: batch, share: e.share(len(batch))}
 	var wg sync.WaitGroup
-	for range min(e.cores.n, (len(batch)+job.share-1)/job.share) - 1 {
+	for range min(e.cores.n, divUp(len(batch), job.share)) - 1 {
 		wg.Go(func() { e.work(job) })
 	}
 	e.work(job)
@@ -72,14 +72,18 @@ func (e *Engine) VerifyPoW(ctx context.Context, dst []verify.Result, batch []mcm
 	return nil
 }
 
-// share returns how many trailers a worker takes at a time: an even part of a
-// small batch in whole steps of the engine's lanes, a chunk of a large one.
+// share returns how many trailers a worker takes at a time: an even part of the
+// batch in whole steps of the engine's lanes, a chunk at most.  Parts of equal
+// size let the cores end together.
 func (e *Engine) share(n int) int {
 	lanes := max(e.info.Lanes, 1)
-	part := (n + e.cores.n - 1) / e.cores.n
-	part = (part + lanes - 1) / lanes * lanes
-	return max(1, min(part, e.info.Chunk))
+	part := divUp(n, e.cores.n)
+	part = divUp(part, divUp(part, e.info.Chunk)) // in so many rounds
+	return min(divUp(part, lanes)*lanes, e.info.Chunk)
 }
+
+// divUp returns a/b rounded up, at least 1.
+func divUp(a, b int) int { return max(1, (a+b-1)/b) }
 
 func (e *Engine) work(j *job) {
 	w := e.idle.Get().(*worker)

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"slices"
@@ -132,11 +133,13 @@ func decodeRecord(b []byte) (record, error) {
 // A book keeps record of proven work during a run: what an earlier run has left
 // in the side file and what this one adds.  Its methods do nothing on nil.
 type book struct {
-	path  string
-	known record // from the side file; never changed
+	path     string
+	distrust func() bool // or nil
+	known    record      // from the side file; never changed
 
 	now   record // what this run has seen, in file order
-	mute  bool   // saving has failed; once is enough
+	mute  bool   // nothing is saved any more
+	wrote bool   // the side file is no more what known is
 	stale bool   // known contradicts the data from now on
 	dirty bool   // there is something to save
 	done  bool   // now is the whole file
@@ -145,8 +148,8 @@ type book struct {
 
 // openBook reads the side file at path.  One that can't be understood is moved
 // out of the way, and rep says so.
-func openBook(path string, rep *Report) (*book, error) {
-	b := &book{path: path, rep: rep}
+func openBook(path string, distrust func() bool, rep *Report) (*book, error) {
+	b := &book{path: path, distrust: distrust, rep: rep}
 	data, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return b, nil
@@ -223,23 +226,43 @@ func (b *book) outlook() record {
 	return r
 }
 
-// save writes the side file if there is news.  Failing to costs time in the next
-// run, nothing else, so it is a notice.
+// save writes the side file if there is news.
 func (b *book) save() {
-	if b == nil || b.mute || !b.dirty && !(b.done && (b.stale || b.now.trailers != b.known.trailers)) {
-		return
+	switch {
+	case b == nil || b.mute:
+	case b.distrust != nil && b.distrust():
+		b.recant()
+	case b.dirty, b.done && (b.stale || b.now.trailers != b.known.trailers):
+		b.write(b.outlook())
+		b.dirty = false
 	}
-	r := b.outlook()
+}
+
+// recant puts the side file back to what earlier runs had proven and ends saving.
+func (b *book) recant() {
+	b.rep.notice("side file %s: an engine was found to be wrong, so nothing that this run has proven is kept", b.path)
+	if b.wrote {
+		b.write(b.known)
+	}
+	b.mute = true
+}
+
+// write makes r the side file.  Failing to costs time in the next run, nothing
+// else, so it is a notice, and once is enough.
+func (b *book) write(r record) {
 	data, err := r.encode()
 	if err == nil {
-		err = replaceFile(b.path, data)
+		err = WriteFile(b.path, func(w io.Writer) error {
+			_, err := w.Write(data)
+			return err
+		})
 	}
 	if err != nil {
 		b.mute = true
 		b.rep.notice("what is proven could not be saved in side file %s: %v", b.path, err)
 		return
 	}
-	b.dirty = false
+	b.wrote = true
 }
 
 func (v *verification) save() {

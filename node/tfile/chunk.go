@@ -19,7 +19,7 @@ type chunk struct {
 	ts    []mcm.Trailer // in buf
 
 	// From reading.
-	sums    []mcm.Hash // SHA-256 of the pieces, where a pin or side file is in use
+	sums    []mcm.Hash // SHA-256 of the pieces, where a pin or side file needs them
 	pinned  int        // trailers at the front that agree with the pin
 	same    int        // trailers at the front that agree with the side file
 	differs bool       // the piece after them doesn't
@@ -112,7 +112,7 @@ func (v *verification) take(ctx context.Context) *chunk {
 // contradicts the pin is cut before the piece at fault and becomes the last.
 func (v *verification) compare(c *chunk, whole hash.Hash) {
 	pin := v.pinned()
-	if v.book == nil && c.start >= pin.trailers {
+	if v.book == nil && v.draft == nil && c.start >= pin.trailers {
 		return
 	}
 	c.sums = sumPieces(c.sums, c.ts)

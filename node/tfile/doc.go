@@ -9,8 +9,10 @@
 //	read, SHA-256 of pieces → structure → proof of work → tally
 //
 // A chunk is the unit that moves: some thousand trailers in one buffer.  The
-// tally takes chunks in file order, so what it reports doesn't depend on which
-// batch of proof of work ended first: the same bytes give the same report.
+// engine has two of them at once, in batches that grow to what takes it half a
+// second.  The tally takes chunks in file order, so what it reports doesn't depend
+// on which batch of proof of work ended first: the same bytes give the same
+// report.
 //
 // There are at most five chunks.  When proof of work is slow they pile up before
 // the tally and reading waits, which bounds memory whatever the file's size: 16
@@ -29,8 +31,7 @@
 //
 // The first problem reported is the lowest one: bad work at block 5 comes before
 // a broken link at block 9, though the link is found first.  Who doesn't want to
-// wait for that reads Progress.Fault and ends the context; the report then has
-// the scout's finding.
+// wait for that takes Progress.Fault and ends the context.
 //
 // # What need not be checked again
 //
@@ -40,8 +41,14 @@
 // believed.  Structure is never skipped.
 //
 // The side file is written every few seconds and when Verify ends, however that
-// comes about.  Proofs of work that were computed out of order are kept too, so an
-// interruption costs nothing and a crash a few seconds of work.  A file that was
-// edited in between is noticed at the piece with the edit: work before it is kept,
-// what follows is checked again.
+// comes about.  Proofs of work that were computed out of order are kept too.  An
+// interruption costs what the engine doesn't tell of the two batches that it has.
+// An audited one (verify.Audited) tells nothing of a batch that didn't end, which
+// makes about a second of work.  A crash costs what was not yet saved: some
+// seconds, on a slow engine the two chunks of 1,000 trailers that it has.  A file that was edited in between is
+// noticed at the piece with the edit: work before it is kept, what follows is
+// checked again.
+//
+// An engine that was found to be wrong (Options.Distrust) may have passed bad
+// trailers before, so then nothing that the run has proven is kept.
 package tfile

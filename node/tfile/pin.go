@@ -2,15 +2,14 @@ package tfile
 
 import (
 	"bytes"
-	"context"
 	"crypto/sha256"
 	"encoding/json"
+	"errors"
 	"fmt"
-	"io"
+	"hash"
 	"os"
 
 	"kigo/node/mcm"
-	"kigo/node/rules"
 )
 
 // A Pin says what the beginning of the chain is: with one, its proof of work need
@@ -22,6 +21,10 @@ type Pin struct {
 	SHA256 mcm.Hash     // of the same trailers
 	Pieces []mcm.Hash   // SHA-256 of each PieceTrailers of them; the last may be shorter
 }
+
+// ErrPinSegment says that the options ask for a pin of a segment, or to use one
+// with it.
+var ErrPinSegment = errors.New("a pin vouches for data from the genesis on: it can't be used with a segment")
 
 // A PinError says that data contradicts a pin, or that a pin contradicts itself.
 type PinError struct {
@@ -62,38 +65,30 @@ func (p *Pin) checkTip(t *mcm.Trailer, w mcm.Weight) error {
 	return nil
 }
 
-// DerivePin makes the pin for block height from a trailer file that begins at the
-// genesis.  It only believes: verify the file before.  A file that ends earlier
-// fails with rules.EOF, another block number at that place with rules.Num.
-func DerivePin(r io.Reader, height mcm.BlockNum) (*Pin, error) {
-	p := &Pin{Height: height}
-	all := sha256.New()
-	var last mcm.Trailer
-	piece := make([]mcm.Trailer, 0, PieceTrailers)
-	seen := mcm.BlockNum(0)
-	err := eachTrailer(context.Background(), r, func(i int64, t *mcm.Trailer) bool {
-		seen++
-		last = *t
-		p.Weight = rules.AddWeight(p.Weight, t)
-		piece = append(piece, *t)
-		if len(piece) == PieceTrailers || seen > height {
-			all.Write(mcm.Bytes(piece))
-			p.Pieces = sumPieces(p.Pieces, piece)
-			piece = piece[:0]
-		}
-		return seen <= height
-	})
-	switch {
-	case err != nil:
-		return nil, err
-	case seen <= height:
-		return nil, &rules.Error{Rule: rules.EOF, Num: height, Detail: fmt.Sprintf("the file has %d trailers", uint64(seen))}
-	case last.Num() != height:
-		return nil, &rules.Error{Rule: rules.Num, Num: height, Detail: fmt.Sprintf("the trailer at its place has number %v", last.Num())}
+// A draft is a pin in the making: the sums over the chunks that were tallied.  Its
+// methods do nothing on nil.
+type draft struct {
+	whole  hash.Hash
+	pieces []mcm.Hash
+}
+
+func newDraft() *draft { return &draft{whole: sha256.New()} }
+
+// add notes that c, all of it, was tallied.
+func (d *draft) add(c *chunk) {
+	if d == nil {
+		return
 	}
-	p.Hash = *last.Hash()
-	p.SHA256 = mcm.Hash(all.Sum(nil))
-	return p, nil
+	d.whole.Write(mcm.Bytes(c.ts))
+	d.pieces = append(d.pieces, c.sums...)
+}
+
+// pin returns the pin at the last trailer of data that rep found valid.
+func (d *draft) pin(rep *Report) *Pin {
+	if d == nil {
+		return nil
+	}
+	return &Pin{rep.Last, rep.Tip, rep.Weight, mcm.Hash(d.whole.Sum(nil)), d.pieces}
 }
 
 // pinFile is a pin's JSON form.
@@ -143,13 +138,4 @@ func ReadPin(path string) (*Pin, error) {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
 	return p, nil
-}
-
-// WritePin writes p to a file, or leaves the one that is there as it was.
-func WritePin(path string, p *Pin) error {
-	b, err := json.MarshalIndent(p, "", "  ")
-	if err != nil {
-		return err
-	}
-	return replaceFile(path, append(b, '\n'))
 }

@@ -1,12 +1,14 @@
 package tfile
 
 import (
-	"bytes"
+	"crypto/sha256"
 	"encoding/json"
 	"errors"
+	"io"
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
@@ -15,11 +17,15 @@ import (
 	"kigo/node/verify"
 )
 
-func pinOf(t testing.TB, ts []mcm.Trailer, height mcm.BlockNum) *Pin {
-	t.Helper()
-	p, err := DerivePin(bytes.NewReader(mcm.Bytes(ts)), height)
-	if err != nil {
-		t.Fatal(err)
+// pinOf makes the pin of a chain by the definition of its fields.
+func pinOf(ts []mcm.Trailer, height mcm.BlockNum) *Pin {
+	ts = ts[:height+1]
+	p := &Pin{Height: height, Hash: *ts[height].Hash(), SHA256: sha256.Sum256(mcm.Bytes(ts))}
+	for i := range ts {
+		p.Weight = rules.AddWeight(p.Weight, &ts[i])
+	}
+	for piece := range slices.Chunk(ts, PieceTrailers) {
+		p.Pieces = append(p.Pieces, sha256.Sum256(mcm.Bytes(piece)))
 	}
 	return p
 }
@@ -31,7 +37,7 @@ func TestPinGood(t *testing.T) {
 	for _, h := range []mcm.BlockNum{0, 998, 999, 1000, 2345, n - 1} {
 		for _, batch := range []int{1, 3000, 0} {
 			f := &fake{}
-			rep := mustVerify(t, bytesOf(ts), Options{Now: clock, Verifier: f, Pin: pinOf(t, ts, h), Batch: batch})
+			rep := mustVerify(t, bytesOf(ts), Options{Now: clock, Verifier: f, Pin: pinOf(ts, h), Batch: batch})
 			if !rep.Valid() || rep.Pinned != worked(ts[:h+1]) || rep.Checked != worked(ts[h+1:]) || f.total() != rep.Checked || rep.Known != rep.Pinned {
 				t.Errorf("pin at %v, batch %d: got %+v", h, batch, rep)
 			}
@@ -51,7 +57,7 @@ func TestPinBad(t *testing.T) {
 		return b
 	}
 	pin := func(change func(*Pin)) *Pin {
-		p := pinOf(t, ts, h)
+		p := pinOf(ts, h)
 		change(p)
 		return p
 	}
@@ -87,14 +93,19 @@ func TestPinBad(t *testing.T) {
 	if rep := mustVerify(t, spoiled(2347), Options{Now: clock, Verifier: f, Pin: same}); len(rep.Problems) != 1 || rep.Problems[0].Index != 2347 {
 		t.Errorf("behind the pin: got %v", rep.Problems)
 	}
-	if _, err := VerifyFile(t.Context(), writeFile(t, bytesOf(ts)), Options{Now: clock, Pin: same, Segment: true}); err == nil {
-		t.Error("pin and segment together were accepted")
+	for name, o := range map[string]Options{
+		"a pin":       {Now: clock, Pin: same, Segment: true},
+		"to make one": {Now: clock, DerivePin: true, Segment: true},
+	} {
+		if _, err := VerifyFile(t.Context(), writeFile(t, bytesOf(ts)), o); !errors.Is(err, ErrPinSegment) {
+			t.Errorf("%s and a segment together: got %v", name, err)
+		}
 	}
 	// A pin of a file with broken structure doesn't hide that.
 	broken := chain(n, 3)
 	broken[100].SetMinFee(1)
 	relink(broken, 101)
-	if rep := mustVerify(t, bytesOf(broken), Options{Now: clock, Verifier: &fake{}, Pin: pinOf(t, broken, h)}); len(rep.Problems) != 1 || rep.Problems[0].Rule != rules.MinFee {
+	if rep := mustVerify(t, bytesOf(broken), Options{Now: clock, Verifier: &fake{}, Pin: pinOf(broken, h)}); len(rep.Problems) != 1 || rep.Problems[0].Rule != rules.MinFee {
 		t.Errorf("structure under the pin: got %v", rep.Problems)
 	}
 }
@@ -104,7 +115,7 @@ func TestPinBad(t *testing.T) {
 func TestPinResume(t *testing.T) {
 	ts := chain(5000, 3)
 	path := writeFile(t, bytesOf(ts))
-	pin := pinOf(t, ts, 2345)
+	pin := pinOf(ts, 2345)
 	for _, c := range []struct {
 		name                     string
 		pin                      *Pin
@@ -123,24 +134,47 @@ func TestPinResume(t *testing.T) {
 	}
 }
 
-func TestDerivePinFails(t *testing.T) {
-	ts := chain(100, 3)
-	if _, err := DerivePin(bytes.NewReader(mcm.Bytes(ts)), 100); !errors.Is(err, rules.EOF) {
-		t.Errorf("beyond the end: got %v", err)
+// TestDerivePin has the pass that judges make the pin, whatever else it does.
+func TestDerivePin(t *testing.T) {
+	ts := chain(4600, 3)
+	for _, n := range []int{1, 999, 1000, 1001, 4600} {
+		want := pinOf(ts, mcm.BlockNum(n-1))
+		for name, o := range map[string]Options{
+			"structure": {},
+			"work":      {Verifier: &fake{}},
+			"batches":   {Verifier: &fake{}, Batch: 3000},
+			"resume":    {Verifier: &fake{}, Resume: filepath.Join(t.TempDir(), "side")},
+			"pinned":    {Verifier: &fake{}, Pin: pinOf(ts, mcm.BlockNum(n-1)/2)},
+		} {
+			o.Now, o.DerivePin = clock, true
+			if rep := mustVerify(t, bytesOf(ts[:n]), o); !rep.Valid() || !reflect.DeepEqual(rep.Pin, want) {
+				t.Errorf("%d trailers, %s: got %+v, want %+v", n, name, rep.Pin, want)
+			}
+		}
 	}
-	if _, err := DerivePin(bytes.NewReader(mcm.Bytes(ts[1:])), 50); !errors.Is(err, rules.Num) {
-		t.Errorf("not from the genesis: got %v", err)
+	if rep := mustVerify(t, bytesOf(ts), Options{Now: clock}); rep.Pin != nil {
+		t.Errorf("unasked: got %+v", rep.Pin)
 	}
-	if _, err := DerivePin(stuck{}, 50); err == nil {
-		t.Error("read error: got none")
+	ts[4321].SetMinFee(1)
+	relink(ts, 4322)
+	bad := &fake{bad: map[mcm.BlockNum]verify.Verdict{1: verify.BadWork}}
+	for name, o := range map[string]Options{
+		"structure": {},
+		"all":       {All: true},
+		"work":      {Verifier: bad},
+	} {
+		o.Now, o.DerivePin = clock, true
+		if rep := mustVerify(t, bytesOf(ts), o); rep.Valid() || rep.Pin != nil {
+			t.Errorf("invalid by %s: got %+v", name, rep.Pin)
+		}
 	}
 }
 
 func TestPinFile(t *testing.T) {
-	p := pinOf(t, chain(2500, 3), 2345)
+	p := pinOf(chain(2500, 3), 2345)
 	path := filepath.Join(t.TempDir(), "pin.json")
 	for range 2 { // the second time over the first
-		if err := WritePin(path, p); err != nil {
+		if err := writePin(path, p); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -176,7 +210,19 @@ func TestPinFile(t *testing.T) {
 	if _, err := ReadPin(path + ".none"); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("no file: got %v", err)
 	}
-	if err := WritePin(filepath.Join(path, "x"), p); err == nil {
+	if err := writePin(filepath.Join(path, "x"), p); err == nil {
 		t.Error("written where no folder is")
 	}
+}
+
+// writePin writes p as kigo pins derive does.
+func writePin(path string, p *Pin) error {
+	b, err := json.MarshalIndent(p, "", "  ")
+	if err != nil {
+		return err
+	}
+	return WriteFile(path, func(w io.Writer) error {
+		_, err := w.Write(append(b, '\n'))
+		return err
+	})
 }

@@ -23,9 +23,8 @@ type Options struct {
 	Verifier verify.Verifier
 	// Now is the clock for the rule on solve times, Unix seconds.
 	Now int64
-	// Segment accepts data that does not begin at the genesis.  The first
-	// trailer is taken as it is, apart from what it shows by itself: the hash
-	// from mcm.V30Trigger on, all of it if it claims to be block 0, and its
+	// Segment accepts data that does not begin at the genesis.  Of the first
+	// trailer all is checked that it shows by itself (rules.CheckFirst), and its
 	// proof of work.
 	Segment bool
 	// PowFrom is the first block whose proof of work is checked.  Structure is
@@ -37,16 +36,23 @@ type Options struct {
 	// Pin vouches for the proof of work of a prefix.  Data that contradicts it
 	// ends Verify with a *PinError.  Not with Segment.
 	Pin *Pin
+	// DerivePin makes Report.Pin from the bytes that are judged.  Not with
+	// Segment.
+	DerivePin bool
 	// Resume is the path of the side file that remembers what is proven, "" for
 	// none.
 	Resume string
+	// Distrust, unless nil, is asked before the side file is saved.  Once it
+	// returns true, the side file goes back to what earlier runs had proven: an
+	// engine was found to be wrong, and nobody knows what else it got wrong.
+	Distrust func() bool
 	// Progress, unless nil, is called about ten times a second and once at the
 	// end, by one goroutine at a time.
 	Progress func(Progress)
 	// Batch is the number of trailers per proof-of-work batch.  0 leaves it to
-	// Verify, which goes up to DefaultBatch on engines that take it in half a
-	// second.  Memory grows with batches above that: three of them are always in
-	// use.
+	// Verify, which takes what the engine does in half a second, up to
+	// DefaultBatch.  Memory grows with batches above that: three of them are
+	// always in use.
 	Batch int
 }
 
@@ -86,9 +92,10 @@ type Report struct {
 	// Trailers counts those judged: all of them, or without Options.All up to
 	// and including the first bad one.
 	Trailers int64
+	Good     int64        // those of them that nothing was found wrong with
 	First    mcm.BlockNum // number of the first trailer, as it stands
-	Last     mcm.BlockNum // number of the last good trailer
-	Tip      mcm.Hash     // hash of the last good trailer
+	Last     mcm.BlockNum // number of the last good trailer, 0 if Good is
+	Tip      mcm.Hash     // hash of the last good trailer, zero if Good is
 	// Weight sums the good trailers that count (docs/spec/chain.md section 7);
 	// Proven those of them that carry work which was found valid or is known
 	// from the pin or the side file.
@@ -108,6 +115,9 @@ type Report struct {
 	Complete bool
 	Problems []Problem // in file order, at most MaxProblems
 	Omitted  int64     // problems beyond them
+	// Pin is the pin at the last trailer, with Options.DerivePin and if the data
+	// is valid; else nil.
+	Pin *Pin
 	// Notices are what a person should know about the run that is no fault of
 	// the data: a damaged side file, a file that was edited since.
 	Notices []string

@@ -8,7 +8,10 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"kigo/node/mcm"
 	"kigo/node/verify"
@@ -276,6 +279,61 @@ func TestResumeUnwritable(t *testing.T) {
 	}
 	if rep, err := VerifyFile(t.Context(), writeFile(t, bytesOf(chain(300, 3))), Options{Now: clock, Verifier: &fake{}, Resume: t.TempDir()}); err == nil || rep.Valid() {
 		t.Errorf("a folder as side file: got %v", err)
+	}
+}
+
+// TestDistrust has an engine found out at some point of a run: the side file goes
+// back to what was in it before.
+func TestDistrust(t *testing.T) {
+	ts := chain(6500, 3)
+	for _, c := range []struct {
+		name  string
+		saved bool // the run has saved before the engine was found out
+		at    mcm.BlockNum
+	}{
+		{"before a save", false, 5000}, {"after a save", true, 5000}, {"at the end", true, 6499},
+	} {
+		for _, before := range []int{0, 1, 3200} { // trailers that an earlier run has proven
+			side := filepath.Join(t.TempDir(), "side")
+			o := Options{Now: clock, Resume: side, Batch: 1000, Distrust: func() bool { return false }}
+			if before > 0 {
+				o.Verifier = &fake{}
+				mustVerify(t, bytesOf(ts[:before]), o)
+			}
+			want := worked(ts[:before])
+			liar := &fake{}
+			var found atomic.Bool
+			liar.before = func(_ context.Context, t *mcm.Trailer) error {
+				if t.Num() == c.at {
+					found.Store(true)
+				}
+				return nil
+			}
+			o.Verifier, o.Distrust = liar, found.Load
+			var rep *Report
+			synctest.Test(t, func(t *testing.T) {
+				if c.saved {
+					o.Verifier = verifierFunc(func(ctx context.Context, dst []verify.Result, batch []mcm.Trailer) error {
+						time.Sleep(saveInterval) // of the bubble's clock
+						return liar.VerifyPoW(ctx, dst, batch)
+					})
+				}
+				var err error
+				if rep, err = Verify(t.Context(), bytes.NewReader(bytesOf(ts)), -1, o); err != nil {
+					t.Fatal(err)
+				}
+			})
+			if !rep.Valid() || len(rep.Notices) != 1 || !strings.Contains(rep.Notices[0], "found to be wrong") {
+				t.Errorf("%s, %d known: notices %q", c.name, before, rep.Notices)
+			}
+			if _, err := os.Stat(side); (err == nil) != (c.saved || before > 0) {
+				t.Errorf("%s, %d known: side file: %v", c.name, before, err)
+			}
+			o.Verifier, o.Distrust = &fake{}, nil
+			if rep := mustVerify(t, bytesOf(ts), o); rep.Resumed != want || rep.Checked != worked(ts)-want || len(rep.Notices) != 0 {
+				t.Errorf("%s, %d known: next run resumed %d, want %d; notices %q", c.name, before, rep.Resumed, want, rep.Notices)
+			}
+		}
 	}
 }
 

@@ -139,11 +139,11 @@ func TestCancel(t *testing.T) {
 		ctx, cancel := context.WithCancelCause(t.Context())
 		at := mcm.BlockNum(rng.IntN(6000))
 		var after atomic.Int64
-		f := &fake{before: func(_ context.Context, t *mcm.Trailer) error {
+		f := &fake{before: func(own context.Context, t *mcm.Trailer) error {
 			if t.Num() >= at {
 				cancel(why)
 			}
-			if ctx.Err() != nil {
+			if own.Err() != nil { // ctx's own end comes a little earlier
 				after.Add(1)
 			}
 			return nil
@@ -155,7 +155,7 @@ func TestCancel(t *testing.T) {
 		if rep.Trailers > 6000 || rep.Checked > f.total() {
 			t.Errorf("report of %d trailers, %d checked, engine has done %d", rep.Trailers, rep.Checked, f.total())
 		}
-		if after.Load() > maxChunks {
+		if after.Load() > provers {
 			t.Errorf("engine went on for %d trailers", after.Load())
 		}
 	}
@@ -197,7 +197,7 @@ func TestScout(t *testing.T) {
 }
 
 // TestFaultAtOnce has a broken structure told while no proof of work has ended
-// yet, and reported when the caller has enough then.
+// yet; a caller who has enough then can end the run.
 func TestFaultAtOnce(t *testing.T) {
 	ts := chain(30000, 3)
 	ts[29000].SetMinFee(1)
@@ -214,7 +214,7 @@ func TestFaultAtOnce(t *testing.T) {
 	if !errors.Is(err, context.Canceled) || fault == nil || fault.Index != 29000 || fault.Rule != rules.MinFee {
 		t.Errorf("got %v, fault %v", err, fault)
 	}
-	if len(rep.Problems) != 1 || rep.Problems[0] != *fault || rep.Complete || rep.Trailers > 1 {
+	if len(rep.Problems) != 0 || rep.Complete || rep.Trailers > 1 {
 		t.Errorf("got %+v", rep)
 	}
 }
@@ -334,14 +334,14 @@ func (c *counted) Read(b []byte) (int, error) {
 	return n, err
 }
 
-// TestInFlight has several batches with the engine at once.
+// TestInFlight has two batches with the engine at once and never more.
 func TestInFlight(t *testing.T) {
 	var now, most atomic.Int64
 	gate := make(chan struct{})
 	f := verifierFunc(func(ctx context.Context, dst []verify.Result, batch []mcm.Trailer) error {
 		if n := now.Add(1); n > most.Load() {
 			most.Store(n)
-			if n == 4 {
+			if n == provers {
 				close(gate)
 			}
 		}
@@ -354,7 +354,7 @@ func TestInFlight(t *testing.T) {
 		return new(fake).VerifyPoW(ctx, dst, batch)
 	})
 	rep := mustVerify(t, bytesOf(chain(10000, 3)), Options{Now: clock, Verifier: f, Batch: 1000})
-	if !rep.Valid() || most.Load() < 4 || most.Load() > maxChunks {
+	if !rep.Valid() || most.Load() != provers {
 		t.Errorf("valid %t with %d batches at once", rep.Valid(), most.Load())
 	}
 }

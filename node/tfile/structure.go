@@ -2,7 +2,6 @@ package tfile
 
 import (
 	"context"
-	"crypto/sha256"
 	"errors"
 	"io"
 
@@ -24,24 +23,13 @@ func (w *walk) next(t *mcm.Trailer) (err error) {
 	switch {
 	case w.begun:
 		err = rules.Check(&w.prev, t, w.now)
-	case w.segment && t.Num() != 0:
-		err = checkFirst(t)
+	case w.segment:
+		err = rules.CheckFirst(t, w.now)
 	default:
 		err = rules.Check(nil, t, w.now)
 	}
 	w.prev, w.begun = *t, true
 	return err
-}
-
-// checkFirst checks of a segment's first trailer what it shows by itself.
-func checkFirst(t *mcm.Trailer) error {
-	if t.Num() < mcm.V30Trigger {
-		return nil
-	}
-	if sum := mcm.Hash(sha256.Sum256(t[:128])); *t.Hash() != sum {
-		return &rules.Error{Rule: rules.BlockHash, Num: t.Num(), Detail: "claims hash " + t.Hash().String() + ", its trailer has " + sum.String()}
-	}
-	return nil
 }
 
 // structureProblem turns what walk.next returned for the trailer at index into a
@@ -102,9 +90,9 @@ func fill(ctx context.Context, r io.Reader, buf []byte) (n int, err error) {
 }
 
 // structure is the second stage of Verify: it checks each chunk, decides whose
-// proof of work is needed, sets that going, and passes the chunk on.  Without
+// proof of work is needed, and passes the chunk on.  Without
 // Options.All it ends with the chunk that has the first fault, cut behind it.
-func (v *verification) structure(ctx context.Context, in <-chan *chunk, out chan<- *chunk) {
+func (v *verification) structure(in <-chan *chunk, out chan<- *chunk) {
 	w := walk{now: v.Now, segment: v.Segment}
 	faults := 0
 	for c := range in {
@@ -123,7 +111,7 @@ func (v *verification) structure(ctx context.Context, in <-chan *chunk, out chan
 			}
 		}
 		v.checked.Store(c.start + int64(len(c.ts)))
-		v.setWork(ctx, c)
+		v.setWork(c)
 		stop := len(c.faults) > 0 && !v.All
 		out <- c // from here on it is the tally's
 		if stop {

@@ -33,7 +33,7 @@ func (v *verification) collect(ctx context.Context, in <-chan *chunk) error {
 		v.free <- c
 		v.keepUp()
 	}
-	return fmt.Errorf("stopped: %w", context.Cause(ctx)) // or a last chunk would have come
+	return stopped(ctx) // or a last chunk would have come
 }
 
 // salvage notes for the next run what the engine has proven in c from trailer i on,
@@ -89,6 +89,7 @@ func (v *verification) tally(c *chunk) (done bool, err error) {
 		good = good && works
 		rep.Trailers = index + 1
 		if good {
+			rep.Good++
 			rep.Last, rep.Tip = t.Num(), *t.Hash()
 			rep.Weight = rules.AddWeight(rep.Weight, t)
 		} else if !v.All {
@@ -115,6 +116,7 @@ func (v *verification) addFault(index int64, f fault) {
 // tallyEnd looks at what comes after the chunk's trailers.
 func (v *verification) tallyEnd(c *chunk) (done bool, err error) {
 	rep := &v.report
+	v.draft.add(c)
 	switch {
 	case c.end == nil:
 		return false, nil
@@ -130,5 +132,8 @@ func (v *verification) tallyEnd(c *chunk) (done bool, err error) {
 	}
 	rep.Complete = true
 	v.book.finish()
+	if rep.Valid() {
+		rep.Pin = v.draft.pin(rep)
+	}
 	return true, nil
 }

@@ -2,7 +2,6 @@ package tfile
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -15,9 +14,8 @@ import (
 )
 
 const (
-	// maxChunks is how many chunks are in use at most: one being read, the others
-	// with the engine, so that the end of one batch leaves no core idle.  More would
-	// only let later chunks take cores from the one the tally waits for.
+	// maxChunks is how many chunks are in use at most: provers of them with the
+	// engine, the others read and ready, so that no batch waits for the disk.
 	maxChunks    = 5
 	minChunks    = 3        // fewer would make the stages wait for each other
 	chunkBudget  = 48 << 20 // bytes for all chunks, unless minChunks need more
@@ -25,11 +23,10 @@ const (
 	progressTick = 100 * time.Millisecond
 	saveInterval = 3 * time.Second // what a crash may cost, beside the chunks in work
 
-	// Without Options.Batch batches, and chunks with them, begin small and grow to
-	// what takes batchTime: a slow engine too shows progress, saves it, and finds a
-	// bad trailer soon after it was read.
-	firstBatch = 2 * PieceTrailers
-	batchTime  = 500 * time.Millisecond
+	// provers is how many batches the engine has at once: while one ends, the other
+	// keeps the cores busy.  More would only share the cores, so that none ends for
+	// long, and an interruption would lose them all.
+	provers = 2
 )
 
 // A verification is one run of Verify.
@@ -37,11 +34,12 @@ type verification struct {
 	Options
 	size     int64 // bytes, -1 if unknown
 	began    time.Time
-	batch    atomic.Int64 // trailers
+	batch    atomic.Int64 // Peach trailers in the next one; with Options.Batch trailers of any kind
 	chunkLen int          // trailers in the largest chunk
 
 	chunks int // at most
 	free   chan *chunk
+	work   chan *chunk // those whose proof of work is needed, in file order
 	stages sync.WaitGroup
 
 	// The read stage's.
@@ -55,7 +53,8 @@ type verification struct {
 
 	// The rest is the tally's.
 	report Report
-	book   *book // nil without a side file
+	book   *book  // nil without a side file
+	draft  *draft // nil without Options.DerivePin
 	told   time.Time
 	saved  time.Time
 }
@@ -73,15 +72,13 @@ type verification struct {
 //
 // If r can also be read at any place (io.ReaderAt and io.Seeker, as a file), a
 // second reader runs ahead for Progress.  Verify returns only when r.Read has: to
-// end one that blocks, close what it reads from.
+// end one that blocks, close what it reads from.  Bad options are an error too,
+// before anything is read: Segment together with a pin is ErrPinSegment.
 func Verify(ctx context.Context, r io.Reader, size int64, o Options) (*Report, error) {
 	v := &verification{Options: o, size: size, began: time.Now()}
 	v.told, v.saved = v.began, v.began
 	v.report.PowChecked = o.Verifier != nil
 	err := v.run(ctx, r)
-	if err != nil && ctx.Err() != nil {
-		v.confess()
-	}
 	v.save()
 	v.report.Elapsed = time.Since(v.began)
 	v.tell()
@@ -107,22 +104,25 @@ func VerifyFile(ctx context.Context, path string, o Options) (*Report, error) {
 }
 
 func (v *verification) run(ctx context.Context, r io.Reader) error {
+	if v.Segment && (v.Pin != nil || v.DerivePin) {
+		return ErrPinSegment
+	}
+	if v.DerivePin {
+		v.draft = newDraft()
+	}
 	if v.Pin != nil {
-		if v.Segment {
-			return errors.New("a pin vouches for data from the genesis on: it can't be used with a segment")
-		}
 		if err := v.Pin.checkSize(); err != nil {
 			return err
 		}
 	}
 	if v.Resume != "" && v.Verifier != nil {
 		var err error
-		if v.book, err = openBook(v.Resume, &v.report); err != nil {
+		if v.book, err = openBook(v.Resume, v.Distrust, &v.report); err != nil {
 			return err
 		}
 	}
-	if v.refuseLength() {
-		return nil
+	if refused, err := v.refuseLength(ctx, r); refused || err != nil {
+		return err
 	}
 	v.layOut()
 
@@ -140,9 +140,13 @@ func (v *verification) run(ctx context.Context, r io.Reader) error {
 	})
 	v.stages.Go(func() {
 		defer close(walked)
+		defer close(v.work)
 		defer stopReading()
-		v.structure(ctx, read, walked)
+		v.structure(read, walked)
 	})
+	for range provers {
+		v.stages.Go(func() { v.proveAll(ctx) })
+	}
 	err := v.collect(ctx, walked)
 	stop()
 	v.stages.Wait()
@@ -152,21 +156,38 @@ func (v *verification) run(ctx context.Context, r io.Reader) error {
 	return err
 }
 
-// refuseLength reports whether the length alone condemns the data.
-func (v *verification) refuseLength() bool {
+// refuseLength reports whether the length alone condemns the data.  Of a segment
+// it reads the first trailer, for the number of the block that is cut.
+func (v *verification) refuseLength(ctx context.Context, r io.Reader) (bool, error) {
 	if v.size < 0 || v.All || v.size > 0 && v.size%mcm.TrailerLen == 0 {
-		return false
+		return false, nil
+	}
+	if v.Segment && v.size > mcm.TrailerLen {
+		var t mcm.Trailer
+		n, err := fill(ctx, r, t[:])
+		switch {
+		case ctx.Err() != nil:
+			return false, stopped(ctx)
+		case err == io.EOF:
+			return false, v.ended(int64(n))
+		case err != nil:
+			return false, fmt.Errorf("read at byte %d: %w", n, err)
+		}
+		v.report.First = t.Num()
 	}
 	v.judgeLength(v.size/mcm.TrailerLen, int(v.size%mcm.TrailerLen))
 	v.report.Complete = true
-	return true
+	return true, nil
 }
 
 // judgeLength notes the problem of data that has tail bytes after its whole
 // trailers, if any.
 func (v *verification) judgeLength(trailers int64, tail int) {
 	bytes := trailers*mcm.TrailerLen + int64(tail)
-	num := v.report.First + mcm.BlockNum(trailers)
+	num := mcm.BlockNum(trailers)
+	if v.Segment {
+		num += v.report.First
+	}
 	switch {
 	case trailers == 0:
 		v.report.add(problemAt(0, 0, rules.FileData, "holds %d bytes, expected at least %d", bytes, mcm.TrailerLen))
@@ -183,7 +204,7 @@ func (v *verification) layOut() {
 	}
 	v.batch.Store(int64(most))
 	if v.Batch <= 0 && v.Verifier != nil {
-		v.batch.Store(firstBatch)
+		v.batch.Store(leastBatch)
 	}
 	v.chunkLen = max(1, most/PieceTrailers) * PieceTrailers
 	if v.size >= 0 {
@@ -191,6 +212,7 @@ func (v *verification) layOut() {
 	}
 	v.chunks = min(maxChunks, max(minChunks, chunkBudget/(v.chunkLen*chunkTrailer)))
 	v.free = make(chan *chunk, v.chunks)
+	v.work = make(chan *chunk, v.chunks) // has room for all: the walk never waits here
 }
 
 // startScout sends the scout ahead if r can be read twice and there is something
@@ -218,15 +240,6 @@ func (v *verification) pinned() prefix {
 	return v.Pin.prefix()
 }
 
-// confess adds the scout's finding to the report of a run that the caller has cut
-// short, perhaps because of it.
-func (v *verification) confess() {
-	p := v.fault.Load()
-	if p != nil && p.Index >= v.report.Trailers {
-		v.report.add(*p)
-	}
-}
-
 // tell calls Progress.
 func (v *verification) tell() {
 	v.told = time.Now()
@@ -245,6 +258,9 @@ func (v *verification) tell() {
 		Fault:   v.fault.Load(),
 	})
 }
+
+// stopped is the error of a run that ctx has ended.
+func stopped(ctx context.Context) error { return fmt.Errorf("stopped: %w", context.Cause(ctx)) }
 
 // ended says that the data is shorter than it was said to be.
 func (v *verification) ended(bytes int64) error {

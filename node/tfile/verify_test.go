@@ -5,11 +5,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"math"
 	"os"
 	"path/filepath"
 	"reflect"
 	"strings"
 	"testing"
+	"testing/iotest"
 
 	"kigo/node/mcm"
 	"kigo/node/rules"
@@ -27,7 +30,7 @@ func TestGoodFile(t *testing.T) {
 	}
 	work := worked(ts)
 	want := Report{
-		Trailers: 5000, First: 0, Last: 4999, Tip: *ts[4999].Hash(), Weight: w, Proven: pw,
+		Trailers: 5000, Good: 5000, First: 0, Last: 4999, Tip: *ts[4999].Hash(), Weight: w, Proven: pw,
 		Checked: work, Exempt: 5000 - work, PowChecked: true, Complete: true,
 	}
 	for _, batch := range []int{0, 1, 7, 999, 1000, 1001, 2500, 5000, 1 << 20} {
@@ -121,7 +124,7 @@ func TestEveryStructureProblem(t *testing.T) {
 				}
 				continue
 			}
-			if len(rep.Problems) != 1 || rep.Trailers != int64(s.at)+1 || s.at > 0 && (rep.Last != mcm.BlockNum(s.at-1) || rep.Tip != *ts[s.at-1].Hash()) {
+			if len(rep.Problems) != 1 || rep.Trailers != int64(s.at)+1 || rep.Good != int64(s.at) || s.at > 0 && (rep.Last != mcm.BlockNum(s.at-1) || rep.Tip != *ts[s.at-1].Hash()) {
 				t.Errorf("%s: %d problems, %d trailers, last %v, tip %v", s.name, len(rep.Problems), rep.Trailers, rep.Last, rep.Tip)
 			}
 			if want := worked(ts[:s.at]); rep.Checked != want {
@@ -211,12 +214,43 @@ func TestLength(t *testing.T) {
 	}
 }
 
+// TestLengthOfSegment has the block that is cut named by its number, whether the
+// length is known before or not.
+func TestLengthOfSegment(t *testing.T) {
+	ts := v3(10)
+	data := bytesOf(ts)[:6*160+40]
+	o := Options{Now: clock, Segment: true}
+	file := mustVerify(t, data, o)
+	streamed, err := Verify(t.Context(), stream{bytes.NewReader(data)}, -1, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(file.Problems) != 1 || file.Problems[0].Num != mcm.V30Trigger+6 || file.Trailers != 0 || file.First != mcm.V30Trigger || !file.Complete {
+		t.Errorf("file: got %+v", file)
+	}
+	if !reflect.DeepEqual(file.Problems, streamed.Problems) {
+		t.Errorf("got %v from a file, %v from a stream", file.Problems, streamed.Problems)
+	}
+	if rep, err := Verify(t.Context(), bytes.NewReader(data[:100]), 1000, o); !errors.Is(err, io.ErrUnexpectedEOF) || rep.Complete {
+		t.Errorf("less than promised: got %+v, %v", rep, err)
+	}
+	broken := errors.New("cable cut")
+	if rep, err := Verify(t.Context(), iotest.ErrReader(broken), 1000, o); !errors.Is(err, broken) || rep.Complete {
+		t.Errorf("read error: got %+v, %v", rep, err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if rep, err := Verify(ctx, bytes.NewReader(data), 1000, o); !errors.Is(err, context.Canceled) || rep.Complete {
+		t.Errorf("cancelled: got %+v, %v", rep, err)
+	}
+}
+
 func TestBadWork(t *testing.T) {
 	ts := chain(3000, 3)
 	bad := map[mcm.BlockNum]verify.Verdict{1001: verify.BadWork, 1003: verify.BadNonce, 2999: verify.BadWork}
 	for _, batch := range []int{1, 1000, 2000, 0} {
 		rep := mustVerify(t, bytesOf(ts), Options{Verifier: &fake{bad: bad}, Now: clock, Batch: batch})
-		want := Problem{1001, 1001, 160160, rules.PowTrigg, fmt.Sprintf("trigg at difficulty %d: expected at least %[1]d leading zero bits, found 4 in hash 08%s", ts[1001].WorkDifficulty(), strings.Repeat("0", 62))}
+		want := Problem{1001, 1001, 160160, rules.PowTrigg, fmt.Sprintf("trigg hash 08%s has 4 leading zero bits, expected at least %d", strings.Repeat("0", 62), ts[1001].WorkDifficulty())}
 		if len(rep.Problems) != 1 || rep.Problems[0] != want {
 			t.Errorf("batch %d: got %v, want %v", batch, rep.Problems, want)
 		}
@@ -228,42 +262,13 @@ func TestBadWork(t *testing.T) {
 		for _, p := range rep.Problems {
 			at = append(at, p.Index)
 		}
-		if !reflect.DeepEqual(at, []int64{1001, 1003, 2999}) || rep.Bad != 3 || rep.Checked != worked(ts) || rep.Last != 2998 {
+		if !reflect.DeepEqual(at, []int64{1001, 1003, 2999}) || rep.Bad != 3 || rep.Checked != worked(ts) || rep.Last != 2998 || rep.Good != 2997 {
 			t.Errorf("all, batch %d: got %+v", batch, rep)
 		}
-		if d := rep.Problems[1].Detail; !strings.Contains(d, "no haiku in both halves") {
+		if d := rep.Problems[1].Detail; d != verify.Explain(&ts[1003], &verify.Result{Verdict: verify.BadNonce}) {
 			t.Errorf("detail of a bad nonce: %s", d)
 		}
 	}
-}
-
-func TestBadHalves(t *testing.T) {
-	haiku := func(n *mcm.Nonce, at int) { copy(n[at:], validHalf(t)) }
-	for _, c := range []struct {
-		first, second bool
-		want          string
-	}{{false, true, "first half"}, {true, false, "second half"}, {false, false, "both halves"}, {true, true, "the engine"}} {
-		var tr mcm.Trailer
-		tr.SetNum(mcm.V24Trigger + 1)
-		if c.first {
-			haiku(tr.Nonce(), 0)
-		}
-		if c.second {
-			haiku(tr.Nonce(), 16)
-		}
-		if p := workProblem(7, &tr, &verify.Result{Verdict: verify.BadNonce}); !strings.Contains(p.Detail, c.want) || p.Rule != rules.PowPeach {
-			t.Errorf("got %v, want %q", p, c.want)
-		}
-	}
-}
-
-// validHalf returns the first half of a real nonce.
-func validHalf(t *testing.T) []byte {
-	b, err := os.ReadFile("../../testdata/mainnet/trailer-0xa1219.bin")
-	if err != nil {
-		t.Fatal(err)
-	}
-	return (*mcm.Trailer)(b).Nonce()[:16]
 }
 
 // TestLowestFirst has a broken link with bad work before it, behind it and in the
@@ -345,7 +350,7 @@ func TestSegment(t *testing.T) {
 	if rep := mustVerify(t, piece, o); len(rep.Problems) != 1 || rep.Problems[0].Index != 0 || rep.Problems[0].Rule != rules.PowPeach {
 		t.Errorf("bad work in the first trailer: got %v", rep.Problems)
 	}
-	piece[40] ^= 1
+	piece[3] ^= 1
 	if rep := mustVerify(t, piece, Options{Now: clock, Segment: true}); len(rep.Problems) != 1 || rep.Problems[0].Rule != rules.BlockHash || rep.Problems[0].Num != ts[5].Num() {
 		t.Errorf("first trailer spoiled: got %v", rep.Problems)
 	}
@@ -355,6 +360,23 @@ func TestSegment(t *testing.T) {
 	old := chain(300, 3)
 	if rep := mustVerify(t, bytesOf(old[77:]), Options{Now: clock, Segment: true}); !rep.Valid() {
 		t.Errorf("segment before version 3: got %v", rep.Problems)
+	}
+	// What a first trailer shows by itself; the rest is rules.CheckFirst's test.
+	for _, c := range []struct {
+		rule rules.Rule
+		do   func(t *mcm.Trailer)
+	}{
+		{rules.MinFee, func(t *mcm.Trailer) { t.SetMinFee(mcm.MinFee - 1) }},
+		{rules.TxCount, func(t *mcm.Trailer) { t.SetTxCount(mcm.MaxTx + 1) }},
+		{rules.SolveTime, func(t *mcm.Trailer) { t.SetSolveTime(t.StartTime()) }},
+		{rules.SolveTime, func(t *mcm.Trailer) { t.SetStartTime(math.MaxUint32 - 9); t.SetSolveTime(math.MaxUint32) }},
+	} {
+		first := old[77]
+		c.do(&first)
+		rep := mustVerify(t, bytesOf([]mcm.Trailer{first}), Options{Now: vectorClock, Segment: true})
+		if len(rep.Problems) != 1 || rep.Problems[0].Rule != c.rule || rep.Problems[0].Num != 77 || rep.Good != 0 {
+			t.Errorf("first trailer of a segment: got %v, want %v", rep.Problems, c.rule)
+		}
 	}
 }
 

@@ -1,11 +1,8 @@
 package tfile
 
 import (
-	"context"
 	"fmt"
-	"time"
 
-	"kigo/node/mcm"
 	"kigo/node/pow"
 	"kigo/node/rules"
 	"kigo/node/verify"
@@ -38,9 +35,9 @@ func (v *verification) statusOf(c *chunk, i int) status {
 	return check
 }
 
-// setWork decides what is to be done for each trailer of c and starts doing it;
-// c.proved is closed in the end.
-func (v *verification) setWork(ctx context.Context, c *chunk) {
+// setWork decides what is to be done for each trailer of c and queues it if there
+// is anything; c.proved is closed in the end.
+func (v *verification) setWork(c *chunk) {
 	c.proved = make(chan struct{})
 	work := len(c.ts)
 	if len(c.faults) > 0 && !v.All {
@@ -61,49 +58,7 @@ func (v *verification) setWork(ctx context.Context, c *chunk) {
 		c.results = make([]verify.Result, v.chunkLen)
 	}
 	clear(c.results)
-	v.stages.Go(func() {
-		defer close(c.proved)
-		c.err = v.prove(ctx, c)
-	})
-}
-
-// prove has the engine check the trailers of c that need it.  What is handed over
-// are stretches of the chunk itself, with the exempt trailers that lie in them.
-func (v *verification) prove(ctx context.Context, c *chunk) error {
-	settled := 0
-	for i := 0; i < len(c.status); {
-		if c.status[i] != check {
-			i++
-			continue
-		}
-		end, limit := i, min(len(c.status), i+int(v.batch.Load()))
-		for j := i; j < limit && (c.status[j] == check || c.status[j] == exempt); j++ {
-			if c.status[j] == check {
-				end = j + 1
-			}
-		}
-		began := time.Now()
-		if err := v.Verifier.VerifyPoW(ctx, c.results[i:end], c.ts[i:end]); err != nil {
-			if ctx.Err() == nil {
-				clear(c.results[i:end]) // what a failing engine says is worth nothing
-			}
-			return err
-		}
-		v.pace(end-i, time.Since(began))
-		v.settled.Add(int64(end - settled))
-		i, settled = end, end
-	}
-	v.settled.Add(int64(len(c.ts) - settled))
-	return nil
-}
-
-// pace sets the next batch's size after one of n trailers took d.
-func (v *verification) pace(n int, d time.Duration) {
-	if v.Batch > 0 {
-		return
-	}
-	fit := float64(n) * float64(batchTime) / float64(max(d, 1))
-	v.batch.Store(int64(min(DefaultBatch, max(firstBatch, fit))))
+	v.work <- c
 }
 
 // judge enters what is known about the proof of work of c's i-th trailer in the
@@ -140,34 +95,11 @@ func (v *verification) judge(c *chunk, i int) (good bool, err error) {
 	case res.Verdict.Bad():
 		rep.Checked++
 		rep.Bad++
-		rep.add(workProblem(index, t, res))
+		rep.add(problemAt(index, t.Num(), rules.Rule(pow.RuleName(t)), "%s", verify.Explain(t, res)))
 		return false, nil
 	case c.err != nil:
 		return false, c.err
 	default:
 		return false, fmt.Errorf("proof of work of block %v: the engine answered %v, expected valid, bad_nonce or bad_work", t.Num(), res.Verdict)
 	}
-}
-
-// workProblem puts a bad proof of work in words.
-func workProblem(index int64, t *mcm.Trailer, res *verify.Result) Problem {
-	rule := rules.Rule(pow.RuleName(t))
-	alg, d := pow.AlgorithmOf(t), t.WorkDifficulty()
-	if res.Verdict == verify.BadNonce {
-		return problemAt(index, t.Num(), rule, "%v at difficulty %d: %s of nonce %x, expected two haikus", alg, d, badHalves(t), t.Nonce()[:])
-	}
-	return problemAt(index, t.Num(), rule, "%v at difficulty %d: expected at least %d leading zero bits, found %d in hash %v", alg, d, d, res.Hash.LeadingZeroBits(), res.Hash)
-}
-
-func badHalves(t *mcm.Trailer) string {
-	first, second := pow.Halves(t)
-	switch a, b := first.Syntax(), second.Syntax(); {
-	case !a && !b:
-		return "no haiku in both halves"
-	case !a:
-		return "no haiku in the first half"
-	case !b:
-		return "no haiku in the second half"
-	}
-	return "the engine found no haiku in a half"
 }

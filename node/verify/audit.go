@@ -16,7 +16,7 @@ import (
 // trailers a second from a GPU it asks the portable engine for 250 checks a
 // second, about a fifth of a core; an engine that is wrong once in a hundred
 // trailers is found out within some 400,000.
-const DefaultSample = 1.0 / 4096
+const DefaultSample = 0.00025
 
 // AuditOptions says how an Auditor works.
 type AuditOptions struct {

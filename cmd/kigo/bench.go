@@ -131,7 +131,7 @@ func (a *app) bench(cmd *cobra.Command, f *benchFlags) error {
 		}
 	}
 	if len(engines) == 0 {
-		return usagef("no engine is left to measure: engine %v, disabled %v", a.conf.Verify.Engine, a.conf.Verify.Disable)
+		return a.noEngine()
 	}
 	bar := newProgress(cmd.ErrOrStderr(), "measurements")
 	coreCounts := slices.Compact([]int{1, workers})

@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -17,6 +18,7 @@ import (
 	"github.com/spf13/viper"
 
 	"kigo/cpu"
+	"kigo/node/verify"
 )
 
 // A Config is all that can be set; docs/commands.md tells how.
@@ -50,7 +52,7 @@ var defaults = map[string]any{
 	"verify.engine":     []string{},
 	"verify.disable":    []string{},
 	"verify.workers":    0,
-	"verify.audit-rate": 0.00025,
+	"verify.audit-rate": verify.DefaultSample,
 	"log.level":         "info",
 	"log.format":        "text",
 }
@@ -119,9 +121,10 @@ func (s *settings) readFile() error {
 	}
 	for _, name := range names {
 		s.viper.SetConfigFile(name)
+		s.viper.SetConfigType("yaml") // whatever it is called
 		err := s.viper.ReadInConfig()
-		if errors.Is(err, fs.ErrNotExist) && s.file == "" {
-			continue
+		if s.file == "" && (errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission)) {
+			continue // nobody asked for it, or it is another user's
 		}
 		if err != nil {
 			return usagef("config file %s: %v", name, err)
@@ -186,6 +189,11 @@ func (c *Config) Validate() error {
 	known := engineNames()
 	check := func(key string, names []string) {
 		for _, name := range names {
+			if kind, index, cut := strings.Cut(name, ":"); cut && kind == "cuda" {
+				if _, err := strconv.ParseUint(index, 10, 8); err == nil {
+					continue // one GPU of several
+				}
+			}
 			if !slices.Contains(known, name) {
 				bad(key, fmt.Sprintf("%q", name), "an engine ("+strings.Join(known, ", ")+")"+suggest(name, known))
 			}

@@ -74,7 +74,7 @@ func (a *app) surveyEngines(ctx context.Context, all bool) []engineState {
 	}
 	return append(states, engineState{
 		Name: "cuda", Detail: "NVIDIA GPUs", SelfTest: "not run",
-		Reason: "this version of Kigo has no CUDA engine",
+		Reason: "not built: this version of Kigo has no CUDA engine",
 	})
 }
 
@@ -87,7 +87,7 @@ func (s *engineState) test(ctx context.Context) {
 	start := time.Now()
 	s.SelfTest = "ok"
 	if err := verify.SelfTest(ctx, s.backend); err != nil {
-		s.SelfTest = "failed: " + err.Error()
+		s.SelfTest = failed + err.Error()
 	}
 	s.took = time.Since(start)
 }
@@ -95,7 +95,16 @@ func (s *engineState) test(ctx context.Context) {
 // wanted reports whether the settings let an engine be used.
 func (a *app) wanted(name string) bool {
 	v := &a.conf.Verify
-	return !slices.Contains(v.Disable, name) && (len(v.Engine) == 0 || slices.Contains(v.Engine, name))
+	return !names(v.Disable, name) && (len(v.Engine) == 0 || names(v.Engine, name))
+}
+
+// names reports whether a list from the settings names an engine; cuda:0 names
+// cuda, of which it is a part.
+func names(list []string, engine string) bool {
+	return slices.ContainsFunc(list, func(name string) bool {
+		kind, _, _ := strings.Cut(name, ":")
+		return kind == engine
+	})
 }
 
 // openEngines opens what the settings ask for.  An engine that was asked for by
@@ -113,27 +122,34 @@ func (a *app) openEngines(ctx context.Context) (*engines, error) {
 	e := &engines{work: map[string]bool{}}
 	var backends []verify.Backend
 	for _, s := range states {
-		named := slices.Contains(a.conf.Verify.Engine, s.Name)
+		named := names(a.conf.Verify.Engine, s.Name)
 		switch {
 		case s.Chosen:
 			backends = append(backends, e.watch(s.backend, oracle.backend, a))
-		case named && slices.Contains(a.conf.Verify.Disable, s.Name):
+		case named && names(a.conf.Verify.Disable, s.Name):
 			return nil, usagef("engine %s is asked for and disabled too (verify.disable)", s.Name)
 		case named && !s.Available:
 			return nil, usagef("engine %s can't be used here: %s; kigo devices lists those that can", s.Name, s.Reason)
-		case s.backend != nil && s.SelfTest != "ok":
+		case strings.HasPrefix(s.SelfTest, failed):
 			a.log.Error("engine fails its known answers and is not used", "engine", s.Name, "err", s.SelfTest)
 		}
 	}
 	if len(backends) == 0 {
-		return nil, usagef("no engine is left to use: engine %v, disabled %v", a.conf.Verify.Engine, a.conf.Verify.Disable)
+		return nil, a.noEngine()
 	}
 	e.Router = verify.NewRouter(a.log, nil, backends...)
 	return e, nil
 }
 
+// failed begins what is said of an engine that errs on known answers.
+const failed = "failed: "
+
 // oracleName is the engine that audits the others.
 const oracleName = "portable"
+
+func (a *app) noEngine() error {
+	return usagef("no engine is left: verify.engine names %s, verify.disable %s", list(a.conf.Verify.Engine), list(a.conf.Verify.Disable))
+}
 
 // watch returns a backend whose use is noted and whose verdicts the oracle
 // audits, unless it is the oracle itself.
@@ -143,6 +159,12 @@ func (e *engines) watch(b verify.Backend, oracle verify.Verifier, a *app) verify
 		return b
 	}
 	return verify.Audited(b, oracle, verify.AuditOptions{Sample: a.conf.Verify.AuditRate, Log: a.log})
+}
+
+// distrusted reports whether an engine was found out: then what it has called
+// valid before may be wrong too.
+func (e *engines) distrusted() bool {
+	return slices.ContainsFunc(e.Status(), func(s verify.Status) bool { return s.Retired })
 }
 
 // noted notes that a backend has been used.
@@ -195,6 +217,9 @@ preferred; small batches go to the engine that is quickest with them.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			states := a.surveyEngines(cmd.Context(), true)
+			if err := verify.Interrupted(cmd.Context()); err != nil {
+				return err
+			}
 			if asJSON {
 				if err := writeJSON(cmd.OutOrStdout(), states); err != nil {
 					return err

@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+	"time"
 )
 
 // Exit codes; docs/commands.md lists them for users.
@@ -35,23 +36,30 @@ func usagef(format string, args ...any) error {
 	return &exitError{exitUsage, fmt.Sprintf(format, args...)}
 }
 
+// errInterrupted is what is said when a signal has ended a command.
+var errInterrupted = errors.New("interrupted")
+
 // errInvalid ends a command that has reported what it found invalid.
 var errInvalid = &exitError{exitInvalid, ""}
 
+// grace is how long a command has to end after a signal.  What keeps it longer is
+// a call into the system that nothing can end, such as opening a FIFO.
+const grace = 3 * time.Second
+
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(ctx, func() {
+		stop() // a second signal ends the program at once
+		time.AfterFunc(grace, func() { os.Exit(exitInterrupted) })
+	})
 	code := run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr)
-	stop()
 	os.Exit(code)
 }
 
 // run is the whole program with its surroundings as arguments.
 func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
-	root := newRoot()
+	root := newRoot(stdin, stdout, stderr)
 	root.SetArgs(args)
-	root.SetIn(stdin)
-	root.SetOut(stdout)
-	root.SetErr(stderr)
 	err := root.ExecuteContext(ctx)
 	if err == nil {
 		return exitOK
@@ -62,7 +70,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	case errors.As(err, &exit):
 		code = exit.code
 	case ctx.Err() != nil:
-		code = exitInterrupted
+		code, err = exitInterrupted, errInterrupted
 	}
 	if msg := err.Error(); msg != "" {
 		fmt.Fprintf(stderr, "kigo: %s\n", msg)

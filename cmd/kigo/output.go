@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"math/big"
 	"os"
 	"strings"
 	"text/tabwriter"
@@ -25,8 +26,10 @@ func writeJSON(w io.Writer, v any) error {
 	return enc.Encode(v)
 }
 
-// count writes a number with commas.
-func count[T ~int | ~int64 | ~uint64](n T) string { return humanize.Comma(int64(n)) }
+// count writes a number that isn't negative with commas.
+func count[T ~int | ~int64 | ~uint64](n T) string {
+	return humanize.BigComma(new(big.Int).SetUint64(uint64(n)))
+}
 
 // perSecond writes a rate.
 func perSecond(n int64, d time.Duration) string {
@@ -59,20 +62,37 @@ func paletteFor(w io.Writer) palette {
 // lineEvery is how often progress is told where no bar can be drawn.
 const lineEvery = 10 * time.Second
 
+// rateOver is the time over which a rate is taken: long enough to be steady, short
+// enough to follow when cheap trailers are through.
+const rateOver = 10 * time.Second
+
 // A progress tells on stderr how far a long command is: a bar on a terminal, a
 // line every 10 s elsewhere.
 type progress struct {
 	w     io.Writer
-	bar   bool
+	width int    // columns of the terminal, 0 where there is none
 	what  string // of which there are done and total
-	began time.Time
 	told  time.Time
-	drawn int // columns of the bar that is on the screen
+	past  []mark // of the last rateOver, the oldest first
+	drawn int    // columns of the bar that is on the screen
+}
+
+// A mark is how much was done when.
+type mark struct {
+	at   time.Time
+	done int64
 }
 
 func newProgress(w io.Writer, what string) *progress {
 	now := time.Now()
-	return &progress{w: w, bar: isTerminal(w), what: what, began: now, told: now}
+	p := &progress{w: w, what: what, told: now, past: []mark{{now, 0}}}
+	if isTerminal(w) {
+		p.width = 80
+		if columns, _, err := term.GetSize(int(w.(*os.File).Fd())); err == nil && columns > 0 {
+			p.width = columns
+		}
+	}
+	return p
 }
 
 // tell says that done of total are through; total is -1 when nobody knows.  note
@@ -80,41 +100,52 @@ func newProgress(w io.Writer, what string) *progress {
 func (p *progress) tell(done, total int64, note string) {
 	now := time.Now()
 	every := lineEvery
-	if p.bar {
+	if p.width > 0 {
 		every = 100 * time.Millisecond
 	}
 	if now.Sub(p.told) < every {
 		return
 	}
 	p.told = now
-	elapsed := now.Sub(p.began)
-	parts := []string{fmt.Sprintf("%s %s", count(done), p.what)}
-	if total > 0 {
-		parts[0] = fmt.Sprintf("%s of %s %s", count(done), count(total), p.what)
-	}
-	if done > int64(elapsed.Seconds()) {
-		parts = append(parts, perSecond(done, elapsed))
-	}
-	if total > 0 && done > 0 {
-		left := time.Duration(float64(elapsed) / float64(done) * float64(total-done))
-		parts = append(parts, left.Round(time.Second).String()+" left")
-	}
-	if note != "" {
-		parts = append(parts, note)
-	}
-	text := strings.Join(parts, ", ")
-	if !p.bar {
+	text := p.text(now, done, total, note)
+	if p.width == 0 {
 		fmt.Fprintln(p.w, text)
 		return
 	}
 	if total > 0 {
-		const width = 28
+		const width = 20
 		full := int(width * min(done, total) / total)
-		text = fmt.Sprintf("%3d%% %s%s %s", 100*done/total, strings.Repeat("█", full), strings.Repeat("░", width-full), text)
+		text = fmt.Sprintf("%3d%% %s%s %s", 100*min(done, total)/total, strings.Repeat("█", full), strings.Repeat("░", width-full), text)
 	}
-	columns := len([]rune(text))
-	fmt.Fprintf(p.w, "\r%s%s", text, strings.Repeat(" ", max(0, p.drawn-columns)))
-	p.drawn = columns
+	line := []rune(text)
+	line = line[:min(len(line), p.width-1)] // a wrapped line could not be taken back
+	fmt.Fprintf(p.w, "\r%s%s", string(line), strings.Repeat(" ", max(0, p.drawn-len(line))))
+	p.drawn = len(line)
+}
+
+func (p *progress) text(now time.Time, done, total int64, note string) string {
+	for len(p.past) > 1 && now.Sub(p.past[1].at) >= rateOver {
+		p.past = p.past[1:]
+	}
+	since := p.past[0]
+	p.past = append(p.past, mark{now, done})
+	rate := float64(done-since.done) / max(now.Sub(since.at).Seconds(), 1e-9)
+
+	text := fmt.Sprintf("%s %s", count(done), p.what)
+	if total > 0 {
+		text = fmt.Sprintf("%s of %s %s", count(done), count(total), p.what)
+	}
+	if rate >= 1 {
+		text += fmt.Sprintf(", %s/s", count(int64(rate)))
+	}
+	if rate > 0 && total > 0 {
+		left := time.Duration(float64(total-done) / rate * float64(time.Second))
+		text += fmt.Sprintf(", %v left", left.Round(time.Second))
+	}
+	if note != "" {
+		text += ", " + note
+	}
+	return text
 }
 
 // done takes the bar off the screen.

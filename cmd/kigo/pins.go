@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 	"io"
 	"os"
@@ -23,10 +22,7 @@ proof of work of such a prefix as known when the bytes are the pinned ones.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	var height int64
-	var noPow bool
-	var out string
-	var engines engineFlags
+	var f pinFlags
 	derive := &cobra.Command{
 		Use:   "derive FILE",
 		Short: "Verify a trailer file and print its pin",
@@ -36,38 +32,52 @@ to there gives no pin.`,
 		Example: "  kigo pins derive tfile.dat --out pin.json; kigo verify --pin pin.json tfile.dat",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return a.derivePin(cmd, args[0], height, noPow, out)
+			f.last = !cmd.Flags().Changed("height")
+			if !cmd.Flags().Changed("now") {
+				f.now = time.Now().Unix()
+			}
+			return a.derivePin(cmd, args[0], &f)
 		},
 	}
-	derive.Flags().Int64Var(&height, "height", -1, "block to pin (default: the last)")
-	derive.Flags().BoolVar(&noPow, "no-pow", false, "trust the file's proofs of work, check structure only")
-	derive.Flags().StringVar(&out, "out", "-", "`FILE` to write, - for standard output")
-	engines.add(derive)
+	derive.Flags().Uint64Var(&f.height, "height", 0, "block to pin (default: the last)")
+	derive.Flags().Int64Var(&f.now, "now", 0, "take `UNIX` seconds as the time, for the rule about the future (default: the clock)")
+	derive.Flags().BoolVar(&f.noPow, "no-pow", false, "trust the file's proofs of work, check structure only")
+	derive.Flags().StringVar(&f.out, "out", "-", "`FILE` to write, - for standard output")
+	engineFlags{}.add(derive)
 	cmd.AddCommand(derive)
 	return cmd
 }
 
-func (a *app) derivePin(cmd *cobra.Command, name string, height int64, noPow bool, out string) error {
-	f, err := os.Open(name)
-	if err != nil {
-		return usagef("%v", err)
-	}
-	defer f.Close()
-	info, err := f.Stat()
+type pinFlags struct {
+	height uint64
+	last   bool // pin the last block
+	now    int64
+	noPow  bool
+	out    string
+}
+
+func (a *app) derivePin(cmd *cobra.Command, name string, f *pinFlags) error {
+	in, err := openInput(cmd, name)
 	if err != nil {
 		return err
 	}
-	size := info.Size()
-	if height >= 0 {
-		end := (height + 1) * mcm.TrailerLen
-		if end > size {
-			return usagef("--height %d: %s holds %d trailers, so the last block is %d", height, name, size/mcm.TrailerLen, size/mcm.TrailerLen-1)
-		}
-		size = end
+	defer in.Close()
+	if in.file == nil {
+		return usagef("a pin is derived from a regular file, and %s is none", name)
 	}
-	opts := tfile.Options{Now: time.Now().Unix()}
+	if err := differ(in.file, f.out); err != nil {
+		return err
+	}
+	size := in.size
+	if !f.last {
+		if trailers := size / mcm.TrailerLen; f.height >= uint64(trailers) {
+			return usagef("--height %d: %s holds %d trailers, so the last block is %d", f.height, name, trailers, trailers-1)
+		}
+		size = int64(f.height+1) * mcm.TrailerLen
+	}
+	opts := tfile.Options{Now: f.now, DerivePin: true}
 	var engines *engines
-	if !noPow {
+	if !f.noPow {
 		if engines, err = a.openEngines(cmd.Context()); err != nil {
 			return err
 		}
@@ -76,7 +86,7 @@ func (a *app) derivePin(cmd *cobra.Command, name string, height int64, noPow boo
 	}
 	bar := newProgress(cmd.ErrOrStderr(), "trailers")
 	opts.Progress = func(p tfile.Progress) { bar.tell(p.Proven, p.Total, engines.used()) }
-	report, err := tfile.Verify(cmd.Context(), io.NewSectionReader(f, 0, size), size, opts)
+	report, err := tfile.Verify(cmd.Context(), in.Reader, size, opts)
 	bar.done()
 	if err != nil {
 		return err
@@ -85,13 +95,17 @@ func (a *app) derivePin(cmd *cobra.Command, name string, height int64, noPow boo
 		p := report.Problems[0]
 		return &exitError{exitInvalid, fmt.Sprintf("%s: block %v: %s: %s; no pin was made", name, p.Num, p.Rule, p.Detail)}
 	}
-	pin, err := tfile.DerivePin(io.NewSectionReader(f, 0, size), report.Last)
+	return writeFile(cmd, f.out, func(w io.Writer) error { return writeJSON(w, report.Pin) })
+}
+
+// differ refuses to write to the file that is read.
+func differ(in *os.File, out string) error {
+	read, err := in.Stat()
 	if err != nil {
 		return err
 	}
-	return writeFile(cmd, out, func(w io.Writer) error {
-		enc := json.NewEncoder(w)
-		enc.SetIndent("", " ")
-		return enc.Encode(pin)
-	})
+	if written, err := os.Stat(out); err == nil && os.SameFile(read, written) {
+		return usagef("--out %s is the file that is read", out)
+	}
+	return nil
 }

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"math"
-	"os"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -18,9 +17,10 @@ import (
 	"kigo/node/verify"
 )
 
-// powBatch is how many trailers kigo pow checks at a time: enough for all
-// engines to be at their best, 2.6 MB.
-const powBatch = 16384
+// powBatch is how many trailers kigo pow checks at a time at most: enough for all
+// engines to be near their best, and some seconds' work for the slowest, so that
+// progress shows.
+const powBatch = 8192
 
 // A powLine is what kigo pow --jsonl prints for one trailer.
 type powLine struct {
@@ -58,15 +58,11 @@ haiku), bad_work (the hash falls short of the difficulty) or exempt.`,
 			if asJSON && lines {
 				return usagef("--json prints one object and --jsonl a line for each trailer; take one")
 			}
-			in := cmd.InOrStdin()
-			if args[0] != "-" {
-				f, err := os.Open(args[0])
-				if err != nil {
-					return usagef("%v", err)
-				}
-				defer f.Close()
-				in = f
+			in, err := openInput(cmd, args[0])
+			if err != nil {
+				return err
 			}
+			defer in.Close()
 			return a.pow(cmd, args[0], in, asJSON, lines)
 		},
 	}
@@ -83,7 +79,6 @@ func (a *app) pow(cmd *cobra.Command, name string, in io.Reader, asJSON, lines b
 	}
 	defer engines.Close()
 	out := bufio.NewWriter(cmd.OutOrStdout())
-	defer out.Flush()
 
 	var each func(index int64, t *mcm.Trailer, r *verify.Result) error
 	switch {
@@ -103,7 +98,10 @@ func (a *app) pow(cmd *cobra.Command, name string, in io.Reader, asJSON, lines b
 	}
 	start := time.Now()
 	bar := newProgress(cmd.ErrOrStderr(), "trailers")
-	report, rest, err := powStream(cmd, engines, in, each, func(done int64) { bar.tell(done, -1, engines.used()) })
+	report, rest, err := powStream(cmd, engines, in, each, func(done int64) {
+		bar.tell(done, -1, engines.used())
+		out.Flush() // a reader of our pipe sees what is known; its error shows at the end
+	})
 	bar.done()
 	if err != nil {
 		return err
@@ -139,39 +137,43 @@ func powStream(cmd *cobra.Command, v verify.Verifier, in io.Reader, each func(in
 	report := &powReport{}
 	batch := make([]mcm.Trailer, powBatch)
 	results := make([]verify.Result, powBatch)
+	g := gather(in)
+	defer close(g.stop)
 	for {
-		n, readErr := io.ReadFull(in, mcm.Bytes(batch))
-		whole, rest := n/mcm.TrailerLen, n%mcm.TrailerLen
-		if err := v.VerifyPoW(cmd.Context(), results[:whole], batch[:whole]); err != nil {
+		n, rest, err := g.next(batch)
+		if err != nil || n == 0 {
+			return report, rest, err
+		}
+		if err := v.VerifyPoW(cmd.Context(), results[:n], batch[:n]); err != nil {
 			return nil, 0, err
 		}
-		for i := range whole {
-			switch r := &results[i]; r.Verdict {
-			case verify.Valid:
-				report.Valid++
-			case verify.Exempt:
-				report.Exempt++
-			case verify.BadNonce, verify.BadWork:
-				report.Bad++
-			default:
-				return nil, 0, fmt.Errorf("trailer %d: the engine left it %v", report.Trailers+int64(i), r.Verdict)
+		for i := range n {
+			if err := report.add(results[i].Verdict); err != nil {
+				return nil, 0, fmt.Errorf("trailer %d: %w", report.Trailers, err)
 			}
 			if each != nil {
-				if err := each(report.Trailers+int64(i), &batch[i], &results[i]); err != nil {
+				if err := each(report.Trailers-1, &batch[i], &results[i]); err != nil {
 					return nil, 0, err
 				}
 			}
 		}
-		report.Trailers += int64(whole)
 		tell(report.Trailers)
-		switch {
-		case readErr == nil:
-		case errors.Is(readErr, io.EOF), errors.Is(readErr, io.ErrUnexpectedEOF):
-			return report, rest, nil
-		default:
-			return nil, 0, readErr
-		}
 	}
+}
+
+func (r *powReport) add(v verify.Verdict) error {
+	switch v {
+	case verify.Valid:
+		r.Valid++
+	case verify.Exempt:
+		r.Exempt++
+	case verify.BadNonce, verify.BadWork:
+		r.Bad++
+	default:
+		return fmt.Errorf("the engine left it %v", v)
+	}
+	r.Trailers++
+	return nil
 }
 
 func newPowLine(index int64, t *mcm.Trailer, r *verify.Result) powLine {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"io"
 	"log/slog"
 	"strings"
 
@@ -15,7 +16,7 @@ type app struct {
 	log      *slog.Logger
 }
 
-func newRoot() *cobra.Command {
+func newRoot(stdin io.Reader, stdout, stderr io.Writer) *cobra.Command {
 	a := &app{}
 	root := &cobra.Command{
 		Use:   "kigo",
@@ -45,7 +46,9 @@ Results go to stdout, progress and logs to stderr.  Exit codes: 0 done and good,
 		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error { return a.setup(cmd) },
 		RunE:              func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	root.CompletionOptions.HiddenDefaultCmd = false
+	root.SetIn(stdin)
+	root.SetOut(stdout)
+	root.SetErr(stderr)
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return usagef("%v; see %s --help", err, cmd.CommandPath())
 	})
@@ -56,10 +59,32 @@ Results go to stdout, progress and logs to stderr.  Exit codes: 0 done and good,
 		newVerify(a), newPow(a), newShow(a), newSynth(a), newDevices(a), newBench(a),
 		newPins(a), newConfig(a), newVersion(), newMan(),
 	)
+	root.InitDefaultCompletionCmd() // it keeps the output that is set now
+	root.SetHelpCommand(newHelp(root))
 	for _, cmd := range root.Commands() {
+		if cmd.Run == nil && cmd.RunE == nil { // cobra's own completion
+			cmd.Args = cobra.NoArgs
+			cmd.RunE = func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
+		}
 		wrapArgs(cmd)
 	}
 	return root
+}
+
+// newHelp is cobra's help command, but a topic that doesn't exist is an error.
+func newHelp(root *cobra.Command) *cobra.Command {
+	return &cobra.Command{
+		Use:         "help [COMMAND]",
+		Short:       "Help about a command",
+		Annotations: map[string]string{"settings": "no"},
+		RunE: func(_ *cobra.Command, args []string) error {
+			cmd, rest, err := root.Find(args)
+			if err != nil || len(rest) > 0 {
+				return usagef("no help about %q; kigo --help lists the commands", strings.Join(args, " "))
+			}
+			return cmd.Help()
+		},
+	}
 }
 
 // wrapArgs turns cobra's complaints about arguments into usage errors, for a

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"math"
-	"os"
 	"strconv"
 	"strings"
 	"time"
@@ -62,15 +61,11 @@ A solved block's nonce is two haikus, made of words from a dictionary of 256.`,
 					return err
 				}
 			}
-			in := cmd.InOrStdin()
-			if args[0] != "-" {
-				f, err := os.Open(args[0])
-				if err != nil {
-					return usagef("%v", err)
-				}
-				defer f.Close()
-				in = f
+			in, err := openInput(cmd, args[0])
+			if err != nil {
+				return err
 			}
+			defer in.Close()
 			return show(cmd, args[0], in, blocks, len(args) == 1, lines)
 		},
 	}
@@ -115,7 +110,11 @@ func parseRange(s string) (blockRange, error) {
 // one only.
 func show(cmd *cobra.Command, name string, in io.Reader, blocks blockRange, lastOnly, lines bool) error {
 	out := bufio.NewWriter(cmd.OutOrStdout())
-	defer out.Flush()
+	err := showTo(out, cmd, name, in, blocks, lastOnly, lines)
+	return errors.Join(err, out.Flush())
+}
+
+func showTo(out *bufio.Writer, cmd *cobra.Command, name string, in io.Reader, blocks blockRange, lastOnly, lines bool) error {
 	c := paletteFor(cmd.OutOrStdout())
 	shown := 0
 	print := func(t *mcm.Trailer) error {
@@ -190,7 +189,7 @@ func newShownTrailer(t *mcm.Trailer) shownTrailer {
 
 // printTrailer sets a trailer in words: a heading, the two haikus side by side,
 // and the fields.
-func printTrailer(w io.Writer, t *mcm.Trailer, c palette) error {
+func printTrailer(w *bufio.Writer, t *mcm.Trailer, c palette) error {
 	s := newShownTrailer(t)
 	fmt.Fprintf(w, "%sblock %s%s  %s%v%s  %s  %s\n", c.bold, count(s.Block), c.off, c.dim, t.Num(), c.off, s.Kind, utc(s.SolveTime))
 	if s.Haiku != nil {
@@ -237,7 +236,8 @@ func printTrailer(w io.Writer, t *mcm.Trailer, c palette) error {
 	if s.Haiku != nil {
 		field("nonce", "%s", s.Nonce)
 	}
-	return nil
+	_, err := w.Write(nil) // the first error of all that was written
+	return err
 }
 
 func at(lines []string, i int) string {

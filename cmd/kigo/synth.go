@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"math"
 	"os"
 	"strings"
@@ -12,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"kigo/node/synth"
+	"kigo/node/tfile"
 )
 
 // defaultStart is 2000-01-01: early enough that a chain of main-net length lies
@@ -105,27 +107,18 @@ func (a *app) synth(cmd *cobra.Command, c synth.Config, out string) error {
 	return nil
 }
 
-// writeFile has fill write a file, or standard output for -.  A file that could
-// not be finished is removed, and an old one is only replaced by a whole one.
+// writeFile has fill write a file, or standard output for -.  An old file is only
+// replaced by a whole one.
 func writeFile(cmd *cobra.Command, name string, fill func(io.Writer) error) error {
 	if name == "-" {
 		return fill(cmd.OutOrStdout())
 	}
-	if info, err := os.Stat(name); err == nil && !info.Mode().IsRegular() {
-		f, err := os.OpenFile(name, os.O_WRONLY, 0)
-		if err != nil {
-			return err
-		}
-		return errors.Join(fill(f), f.Close())
+	if info, err := os.Stat(name); err == nil && info.IsDir() {
+		return usagef("%s is a directory, want the name of a file to write", name)
 	}
-	temp := name + ".tmp"
-	f, err := os.Create(temp)
-	if err != nil {
-		return usagef("%v", err)
+	err := tfile.WriteFile(name, fill)
+	if path := (*fs.PathError)(nil); errors.As(err, &path) && path.Op == "open" {
+		return usagef("--out %s: %v", name, path.Err)
 	}
-	if err := errors.Join(fill(f), f.Close()); err != nil {
-		os.Remove(temp)
-		return err
-	}
-	return os.Rename(temp, name)
+	return err
 }

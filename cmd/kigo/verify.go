@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"math"
-	"os"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -24,6 +23,7 @@ type verifyReport struct {
 	Weight       mcm.Weight    `json:"weight"`
 	ProvenWeight mcm.Weight    `json:"proven_weight"`
 	PoW          powCounts     `json:"pow"`
+	PoWChecked   bool          `json:"pow_checked"` // false: the verdict is on structure only
 	Valid        bool          `json:"valid"`
 	Errors       []verifyError `json:"errors"`
 	MoreErrors   int64         `json:"more_errors,omitempty"`
@@ -100,6 +100,9 @@ func (a *app) verify(cmd *cobra.Command, name string, f *verifyFlags) error {
 		PowFrom: mcm.BlockNum(f.from),
 		All:     f.all,
 	}
+	if f.segment && f.pin != "" {
+		return usagef("--pin vouches for a file from the genesis on, so it doesn't go with --segment")
+	}
 	if f.noPow && (f.resume || f.pin != "" || f.from != 0) {
 		return usagef("--no-pow checks no proof of work, so it doesn't go with --resume, --pin or --from-height")
 	}
@@ -116,14 +119,22 @@ func (a *app) verify(cmd *cobra.Command, name string, f *verifyFlags) error {
 		}
 		opts.Pin = pin
 	}
+	in, err := openInput(cmd, name)
+	if err != nil {
+		return err
+	}
+	defer in.Close()
+	if f.resume && in.file == nil {
+		return usagef("--resume needs a regular file that it can keep notes beside, and %s is none", name)
+	}
 	var engines *engines
 	if !f.noPow {
-		var err error
 		if engines, err = a.openEngines(cmd.Context()); err != nil {
 			return err
 		}
 		defer engines.Close()
 		opts.Verifier = engines
+		opts.Distrust = engines.distrusted
 	}
 	bar := newProgress(cmd.ErrOrStderr(), "trailers")
 	opts.Progress = func(p tfile.Progress) {
@@ -136,19 +147,18 @@ func (a *app) verify(cmd *cobra.Command, name string, f *verifyFlags) error {
 		}
 		bar.tell(p.Proven, p.Total, note)
 	}
-	report, err := verifyInput(cmd, name, opts)
+	report, err := tfile.Verify(cmd.Context(), in.Reader, in.size, opts)
 	bar.done()
-	if err != nil {
-		if f.resume && cmd.Context().Err() != nil {
-			fmt.Fprintf(cmd.ErrOrStderr(), "interrupted; what is proven is kept in %s, the same command goes on from there\n", opts.Resume)
-		}
-		if pinErr := (*tfile.PinError)(nil); errors.As(err, &pinErr) {
-			return &exitError{exitInvalid, fmt.Sprintf("%s is not what %s pins: %v", name, f.pin, err)}
-		}
-		return err
-	}
 	for _, notice := range report.Notices {
 		a.log.Warn(notice)
+	}
+	if pinErr := (*tfile.PinError)(nil); errors.As(err, &pinErr) {
+		report.Problems = append(report.Problems, pinProblem(pinErr))
+	} else if err != nil {
+		if f.resume && cmd.Context().Err() != nil && len(report.Notices) == 0 {
+			fmt.Fprintf(cmd.ErrOrStderr(), "what is proven is kept in %s, the same command goes on from there\n", opts.Resume)
+		}
+		return err
 	}
 	out := newVerifyReport(name, report, engines.names())
 	if f.json {
@@ -162,16 +172,17 @@ func (a *app) verify(cmd *cobra.Command, name string, f *verifyFlags) error {
 	return err
 }
 
-// verifyInput judges a named file or standard input.
-func verifyInput(cmd *cobra.Command, name string, opts tfile.Options) (*tfile.Report, error) {
-	if name == "-" {
-		return tfile.Verify(cmd.Context(), cmd.InOrStdin(), -1, opts)
+// pinRule is the rule of a file that contradicts a pin; the protocol has no name
+// for it.
+const pinRule rules.Rule = "PIN"
+
+func pinProblem(e *tfile.PinError) tfile.Problem {
+	p := tfile.Problem{Num: e.Height, Rule: pinRule, Detail: e.Error()}
+	if e.Piece >= 0 {
+		p.Index = e.Piece * tfile.PieceTrailers
+		p.Offset = p.Index * mcm.TrailerLen
 	}
-	report, err := tfile.VerifyFile(cmd.Context(), name, opts)
-	if pathErr := (*os.PathError)(nil); errors.As(err, &pathErr) {
-		return nil, usagef("%v", err)
-	}
-	return report, err
+	return p
 }
 
 func newVerifyReport(name string, r *tfile.Report, engines []string) *verifyReport {
@@ -182,6 +193,7 @@ func newVerifyReport(name string, r *tfile.Report, engines []string) *verifyRepo
 		LastBlock:    uint64(r.Last),
 		Weight:       r.Weight,
 		ProvenWeight: r.Proven,
+		PoWChecked:   r.Checked+r.Pinned+r.Resumed > 0 || r.PowChecked && r.Skipped == 0,
 		PoW:          powCounts{Checked: r.Checked, Exempt: r.Exempt, Bad: r.Bad, Skipped: r.Skipped, Known: r.Pinned + r.Resumed},
 		Valid:        r.Valid(),
 		Errors:       []verifyError{},
@@ -202,10 +214,10 @@ func printVerify(w io.Writer, out *verifyReport, r *tfile.Report, f *verifyFlags
 	c := paletteFor(w)
 	t := newTable(w)
 	fmt.Fprintf(t, "file\t%s\n", out.File)
-	if r.Tip.IsZero() {
+	if r.Good == 0 {
 		fmt.Fprintf(t, "trailers\t%s judged, none good\n", count(out.Trailers))
 	} else {
-		fmt.Fprintf(t, "trailers\t%s, blocks %v to %v (%s to %s)\n", count(out.Trailers), r.First, r.Last, count(out.FirstBlock), count(out.LastBlock))
+		fmt.Fprintf(t, "trailers\t%s good, blocks %v to %v (%s to %s)\n", count(r.Good), r.First, r.Last, count(out.FirstBlock), count(out.LastBlock))
 		fmt.Fprintf(t, "tip\t%v\n", r.Tip)
 	}
 	fmt.Fprintf(t, "weight\t0x%s\n", shortWeight(out.Weight))
@@ -228,17 +240,25 @@ func printVerify(w io.Writer, out *verifyReport, r *tfile.Report, f *verifyFlags
 	}
 	for _, p := range r.Problems {
 		fmt.Fprintf(w, "\n%sblock %d (%v), byte %s: %s%s\n", c.bad, uint64(p.Num), p.Num, count(p.Offset), p.Rule, c.off)
-		fmt.Fprintf(w, "  rule   %s\n  found  %s\n", p.Rule.Meaning(), p.Detail)
+		if meaning := p.Rule.Meaning(); meaning != "" {
+			fmt.Fprintf(w, "  rule   %s\n", meaning)
+		}
+		fmt.Fprintf(w, "  found  %s\n", p.Detail)
 	}
 	if out.MoreErrors > 0 {
 		fmt.Fprintf(w, "\nand %s more\n", count(out.MoreErrors))
 	}
 	verdict := fmt.Sprintf("%s%sVALID%s: every rule and every proof of work holds", c.bold, c.good, c.off)
+	if f.segment {
+		verdict += "; what the first trailer builds on is not known"
+	}
 	switch {
 	case !out.Valid:
 		verdict = fmt.Sprintf("%s%sINVALID%s: %s", c.bold, c.bad, c.off, advice(&r.Problems[0]))
 	case f.noPow:
 		verdict = fmt.Sprintf("%sSTRUCTURE VALID%s: every rule holds; proof of work was not checked, so anybody could have made this", c.bold, c.off)
+	case !out.PoWChecked:
+		verdict = fmt.Sprintf("%sSTRUCTURE VALID%s: every rule holds; no block from %d on has a proof of work, so none was checked", c.bold, c.off, f.from)
 	case out.PoW.Skipped > 0:
 		verdict = fmt.Sprintf("%s%sVALID%s from block %d on; work before it was not checked", c.bold, c.good, c.off, f.from)
 	}
@@ -253,6 +273,8 @@ func advice(p *tfile.Problem) string {
 		return "there is nothing to judge; fetch the file again"
 	case rules.FileLen:
 		return "the file was cut or is being written; fetch it again, or judge its whole trailers with --all"
+	case pinRule:
+		return "this file and the pin belong to different chains; find out which of them you trust"
 	}
 	return fmt.Sprintf("don't use this file; fetch it from another peer, or keep what comes before the first bad trailer, %s bytes", count(p.Offset))
 }

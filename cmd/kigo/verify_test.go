@@ -256,8 +256,16 @@ func TestVerifyResume(t *testing.T) {
 	if err := os.WriteFile(file, data, 0o644); err != nil {
 		t.Fatal(err)
 	}
-	o := kigo(t, "verify", "--resume", file)
-	o.want(t, 0) // difficulty 0 and an early hash: still a valid chain, another one
+	o := kigo(t, "verify", "--resume", "--json", file)
+	var edited verifyReport
+	fromJSON(t, strings.NewReplacer(`"weight"`, `"-w"`, `"proven_weight"`, `"-p"`).Replace(o.want(t, 0)), &struct {
+		*verifyReport
+		W string `json:"-w"`
+		P string `json:"-p"`
+	}{verifyReport: &edited}) // difficulty 0 and an early hash: still a valid chain, another one
+	if edited.PoW.Checked == 0 || edited.PoW.Checked > 1000 || edited.PoW.Checked+edited.PoW.Known != whole.PoW.Checked {
+		t.Errorf("the last trailer was edited: got %+v, want its piece checked again and the rest known", edited.PoW)
+	}
 	contains(t, "the log", o.stderr, "changed")
 }
 
@@ -271,12 +279,14 @@ func TestPins(t *testing.T) {
 		t.Errorf("with a pin: got %+v, without %+v", r.PoW, whole.PoW)
 	}
 	other := synthFile(t, "--blocks", "5000", "--worked", "0.2", "--difficulty", "0", "--seed", "2")
-	o := kigo(t, "verify", "--pin", pin, other)
-	o.want(t, exitInvalid)
-	contains(t, "the error", o.stderr, "pin")
+	r = verifyJSON(t, exitInvalid, "--pin", pin, other)
+	if r.Valid || len(r.Errors) != 1 || r.Errors[0].Rule != "PIN" || r.Errors[0].Block != 4000 {
+		t.Errorf("a pin of another chain: got %+v", r)
+	}
+	contains(t, "the report", kigo(t, "verify", "--pin", pin, other).want(t, exitInvalid), "PIN", "different chains")
 
 	bad := synthFile(t, "--blocks", "5000", "--worked", "0.2", "--fault", "phash@3000")
-	o = kigo(t, "pins", "derive", bad)
+	o := kigo(t, "pins", "derive", bad)
 	o.want(t, exitInvalid)
 	contains(t, "the error", o.stderr, "EMCM_PHASH", "no pin")
 	kigo(t, "pins", "derive", "--height", "2999", bad).want(t, 0)

@@ -44,13 +44,16 @@ var errInvalid = &exitError{exitInvalid, ""}
 
 // grace is how long a command has to end after a signal.  What keeps it longer is
 // a call into the system that nothing can end, such as opening a FIFO.
-const grace = 3 * time.Second
+const grace = 2 * time.Second
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, func() {
 		stop() // a second signal ends the program at once
-		time.AfterFunc(grace, func() { os.Exit(exitInterrupted) })
+		time.AfterFunc(grace, func() {
+			fmt.Fprintf(os.Stderr, "kigo: %v\n", errInterrupted)
+			os.Exit(exitInterrupted)
+		})
 	})
 	code := run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr)
 	os.Exit(code)

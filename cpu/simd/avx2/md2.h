@@ -2,16 +2,19 @@
 
 // MD2 (RFC 1319).
 //
-// Few lanes take scalar code, 8 chains of look-ups side by side: an exclusive or
-// with a byte of memory waits for the load before it, and the other seven fill
-// the wait.  More take vectors, 32 or 64 lanes in sliced form: one vector for
-// each of the 48 state bytes of 32 lanes.
+// All the cost is S[t], a table of 256 bytes.  A call has groups of 32 lanes in
+// vectors, and chains: lanes in scalar code.  Vectors keep the three vector ports
+// busy and leave the load ports idle, chains want just these; so 8 chains in one
+// loop with two groups come almost free.
 //
-// All the cost is S[t], a table of 256 bytes, with byte shuffles that know 16.
-// Let y = t mod 128.  A shuffle takes the low four bits of its index and gives
-// zero where bit 7 is set, and y - 16i has bit 7 set exactly where y < 16i.
-// With the difference tables D[0] = S[0..16), D[i] = S[16i..16i+16) ^
-// S[16i-16..16i) the sum
+// A chain's look-up is a load and an exclusive or, and each waits for the one
+// before.  Eight side by side fill the wait.
+//
+// Vectors are in sliced form: one for each of the 48 state bytes of 32 lanes.
+// Byte shuffles look up in tables of 16.  Let y = t mod 128.  A shuffle takes the
+// low four bits of its index and gives zero where bit 7 is set, and y - 16i has
+// bit 7 set exactly where y < 16i.  With the difference tables D[0] = S[0..16),
+// D[i] = S[16i..16i+16) ^ S[16i-16..16i) the sum
 //
 //     D[0][y] ^ D[1][y-16] ^ ... ^ D[7][y-112]
 //
@@ -74,29 +77,57 @@ INLINE void md2_tables_make(struct md2_tables *t)
 #define KEEP(v) __asm__("" : "+x"(v))
 #define FENCE() __asm__ volatile("" : : : "memory")
 
-// md2_step returns x ^ S[t].
-INLINE vec md2_step(vec t, vec x, const struct md2_tables *tab)
+// MD2_KEPT tables of each half stay in registers: loads cost the front end, which
+// chains need.  More don't fit.
+enum { MD2_KEPT = 4, MD2_CHAINS = 8 };
+
+// md2_chain makes one look-up of one chain: *x ^= S[*t], and *t becomes the
+// result.  Three instructions; left to itself gcc takes four, or builds vectors.
+INLINE void md2_chain(uint64_t *t, uint8_t *x)
+{
+	__asm__("movzbl (%2,%0), %k0\n\txorb %1, %b0\n\tmovb %b0, %1" : "+r"(*t), "+m"(*x) : "r"(md2_s));
+}
+
+// md2_step_chains returns x ^ S[t], and makes one look-up of each of n chains
+// meanwhile, spread evenly.
+INLINE vec md2_step_chains(vec t, vec x, const struct md2_tables *tab, const struct md2_tables *kept,
+	uint64_t *tc, uint8_t *xc, const int n)
 {
 	vec y = _mm256_and_si256(t, _mm256_set1_epi8(127));
 	vec lo, hi;
-	_Pragma("GCC unroll 4")
-	for (int i = 0; i < 8; i += 2) {
-		vec p = i ? _mm256_sub_epi8(y, tab->base[i]) : y, q = _mm256_sub_epi8(y, tab->base[i + 1]);
-		KEEP(q);
-		vec a = _mm256_xor_si256(_mm256_shuffle_epi8(tab->lower[i], p), _mm256_shuffle_epi8(tab->lower[i + 1], q));
-		vec b = _mm256_xor_si256(_mm256_shuffle_epi8(tab->upper[i], p), _mm256_shuffle_epi8(tab->upper[i + 1], q));
+	_Pragma("GCC unroll 8")
+	for (int i = 0; i < 8; i++) {
+		vec p = i ? _mm256_sub_epi8(y, tab->base[i]) : y;
+		KEEP(p);
+		vec a = _mm256_shuffle_epi8((i < MD2_KEPT ? kept : tab)->lower[i], p);
+		vec b = _mm256_shuffle_epi8((i < MD2_KEPT ? kept : tab)->upper[i], p);
 		KEEP(a);
 		KEEP(b);
 		lo = i ? _mm256_xor_si256(lo, a) : a;
 		hi = i ? _mm256_xor_si256(hi, b) : b;
 		KEEP(lo);
 		KEEP(hi);
+		_Pragma("GCC unroll 2")
+		for (int k = i * n / 8; k < (i + 1) * n / 8; k++)
+			md2_chain(&tc[k], &xc[k]);
 	}
 	return _mm256_xor_si256(x, _mm256_blendv_epi8(lo, hi, t));
 }
 
+// md2_step returns x ^ S[t].
+INLINE vec md2_step(vec t, vec x, const struct md2_tables *tab)
+{
+	return md2_step_chains(t, x, tab, tab, 0, 0, 0);
+}
+
+// A column is one byte of the state of all lanes: groups, then chains.
+struct md2_column {
+	vec v[2];
+	_Alignas(32) uint8_t s[MD2_CHAINS];
+};
+
 // md2_load reads 16 bytes of 32 lanes from offset off on, sliced.
-INLINE void md2_load(vec *b, int stride, const struct job *j, size_t off)
+INLINE void md2_load(struct md2_column *b, int group, const struct job *j, size_t off)
 {
 	vec w[4][4]; // word, group
 	for (int g = 0; g < 4; g++) {
@@ -112,12 +143,12 @@ INLINE void md2_load(vec *b, int stride, const struct job *j, size_t off)
 	for (int i = 0; i < 4; i++) {
 		slice(w[i]);
 		for (int k = 0; k < 4; k++)
-			b[(4 * i + k) * stride] = w[i][k];
+			b[4 * i + k].v[group] = w[i][k];
 	}
 }
 
 // md2_load4 reads the last 4 bytes of 32 lanes, sliced, and pads to 16.
-INLINE void md2_load4(vec *b, int stride, const struct job *j, size_t off)
+INLINE void md2_load4(struct md2_column *b, int group, const struct job *j, size_t off)
 {
 	vec w[4];
 	for (int g = 0; g < 4; g++) {
@@ -128,18 +159,18 @@ INLINE void md2_load4(vec *b, int stride, const struct job *j, size_t off)
 	}
 	slice(w);
 	for (int k = 0; k < 4; k++)
-		b[k * stride] = w[k];
+		b[k].v[group] = w[k];
 	for (int k = 4; k < 16; k++)
-		b[k * stride] = _mm256_set1_epi8(12);
+		b[k].v[group] = _mm256_set1_epi8(12);
 }
 
 // md2_store writes the digests with their zero fill.
-INLINE void md2_store(const vec *x, int stride, const struct job *j)
+INLINE void md2_store(const struct md2_column *x, int group, const struct job *j)
 {
 	vec w[4][4];
 	for (int i = 0; i < 4; i++) {
 		for (int k = 0; k < 4; k++)
-			w[i][k] = x[(4 * i + k) * stride];
+			w[i][k] = x[4 * i + k].v[group];
 		unslice(w[i]);
 	}
 	for (int g = 0; g < 4; g++) {
@@ -154,108 +185,110 @@ INLINE void md2_store(const vec *x, int stride, const struct job *j)
 
 // md2_rounds runs the rounds on one block, with cols columns in the last one: 16
 // are enough for a digest.
-INLINE void md2_rounds(vec *x, const int groups, int cols, const struct md2_tables *tab)
+INLINE void md2_rounds(struct md2_column *x, const int groups, const int chains, int cols,
+	const struct md2_tables *tab)
 {
+	struct md2_tables kept;
 	vec t[2] = {_mm256_setzero_si256(), _mm256_setzero_si256()};
+	uint64_t u[MD2_CHAINS] = {0};
+	_Pragma("GCC unroll 8")
+	for (int i = 0; groups > 0 && i < MD2_KEPT; i++) {
+		kept.lower[i] = tab->lower[i];
+		kept.upper[i] = tab->upper[i];
+		KEEP(kept.lower[i]);
+		KEEP(kept.upper[i]);
+	}
 	for (int r = 0; r < 18; r++) {
-		vec *end = x + (r < 17 ? 48 : cols) * groups;
+		struct md2_column *end = x + (r < 17 ? 48 : cols);
 		_Pragma("GCC unroll 2")
-		for (vec *p = x; p < end; p += groups) {
+		for (struct md2_column *p = x; p < end; p++) {
+			_Pragma("GCC unroll 2")
 			for (int g = 0; g < groups; g++) {
-				t[g] = md2_step(t[g], p[g], tab);
-				p[g] = t[g];
+				const int n = chains / groups;
+				t[g] = md2_step_chains(t[g], p->v[g], tab, &kept, u + g * n, p->s + g * n, n);
+				p->v[g] = t[g];
 				FENCE();
 			}
+			_Pragma("GCC unroll 8")
+			for (int i = 0; groups == 0 && i < chains; i++)
+				md2_chain(&u[i], &p->s[i]);
 		}
 		for (int g = 0; g < groups; g++)
 			t[g] = _mm256_add_epi8(t[g], _mm256_set1_epi8((char)r));
+		_Pragma("GCC unroll 8")
+		for (int i = 0; i < chains; i++)
+			u[i] = (uint8_t)(u[i] + (uint64_t)r);
 	}
 }
 
-// md2 hashes messages of 16n + 4 bytes.
-INLINE void md2(const struct job *j, size_t len, const int groups, const struct md2_tables *tab)
+// md2 hashes messages of 16n + 4 bytes: 32 lanes for each group, then one for
+// each chain.
+INLINE void md2(const struct job *j, size_t len, const int groups, const int chains, const struct md2_tables *tab)
 {
-	vec x[48 * 2], c[16 * 2], l[2];
-	for (int k = 0; k < 16 * groups; k++)
-		x[k] = c[k] = _mm256_setzero_si256();
-	l[0] = l[1] = _mm256_setzero_si256();
+	struct md2_column x[48], c[16];
+	const struct job *jc = j + 32 * groups;
+	vec l[2] = {_mm256_setzero_si256(), _mm256_setzero_si256()};
+	uint8_t lc[MD2_CHAINS] = {0};
+	memset(x, 0, sizeof x);
+	memset(c, 0, sizeof c);
 	for (size_t off = 0; off <= len + 16; off += 16) {
-		vec *b = x + 16 * groups;
+		struct md2_column *b = x + 16;
 		if (off > len) {
-			for (int k = 0; k < 16 * groups; k++)
-				b[k] = c[k];
+			memcpy(b, c, sizeof c);
 		} else {
 			for (int g = 0; g < groups; g++) {
 				if (off + 16 <= len)
-					md2_load(b + g, groups, j + 32 * g, off);
+					md2_load(b, g, j + 32 * g, off);
 				else
-					md2_load4(b + g, groups, j + 32 * g, off);
+					md2_load4(b, g, j + 32 * g, off);
 			}
-			for (int k = 0; k < 16 * groups; k += groups) {
-				for (int g = 0; g < groups; g++) {
-					l[g] = md2_step(_mm256_xor_si256(l[g], b[k + g]), c[k + g], tab);
-					c[k + g] = l[g];
-					FENCE();
-				}
-			}
-		}
-		for (int k = 0; k < 16 * groups; k++)
-			b[16 * groups + k] = _mm256_xor_si256(x[k], b[k]);
-		md2_rounds(x, groups, off > len ? 16 : 48, tab);
-	}
-	for (int g = 0; g < groups; g++)
-		md2_store(x + g, groups, j + 32 * g);
-}
-
-// md2x8 hashes 8 messages with scalar code.
-NOINLINE void md2x8(const struct job *j, size_t len)
-{
-	uint8_t x[48][8] = {{0}}, c[16][8] = {{0}}, l[8] = {0};
-	for (size_t off = 0; off <= len + 16; off += 16) {
-		if (off > len) {
-			memcpy(x[16], c, sizeof c);
-		} else {
-			for (int i = 0; i < 8; i++) {
+			for (int i = 0; i < chains; i++) {
 				uint8_t block[16];
 				memset(block, 12, sizeof block);
-				memcpy(block, j[i].src + off, off + 16 <= len ? 16 : 4);
-				for (int k = 0; k < 16; k++) {
-					x[16 + k][i] = block[k];
-					l[i] = c[k][i] ^= md2_s[block[k] ^ l[i]];
+				memcpy(block, jc[i].src + off, off + 16 <= len ? 16 : 4);
+				for (int k = 0; k < 16; k++)
+					b[k].s[i] = block[k];
+			}
+			for (int k = 0; k < 16; k++) {
+				for (int g = 0; g < groups; g++) {
+					l[g] = md2_step(_mm256_xor_si256(l[g], b[k].v[g]), c[k].v[g], tab);
+					c[k].v[g] = l[g];
+					FENCE();
 				}
+				for (int i = 0; i < chains; i++)
+					lc[i] = c[k].s[i] ^= md2_s[b[k].s[i] ^ lc[i]];
 			}
 		}
-		for (int k = 0; k < 16; k++)
-			for (int i = 0; i < 8; i++)
-				x[32 + k][i] = x[k][i] ^ x[16 + k][i];
-		uint32_t t[8] = {0};
-		for (uint32_t r = 0; r < 18; r++) {
-			for (int k = 0; k < 48; k++) {
-				_Pragma("GCC unroll 8")
-				for (int i = 0; i < 8; i++) {
-					t[i] = x[k][i] ^ md2_s[t[i]];
-					x[k][i] = (uint8_t)t[i];
-				}
-			}
-			for (int i = 0; i < 8; i++)
-				t[i] = (t[i] + r) & 0xff;
+		for (int k = 0; k < 16; k++) {
+			for (int g = 0; g < groups; g++)
+				b[16 + k].v[g] = _mm256_xor_si256(x[k].v[g], b[k].v[g]);
+			for (int i = 0; i < chains; i++)
+				b[16 + k].s[i] = x[k].s[i] ^ b[k].s[i];
 		}
+		md2_rounds(x, groups, chains, off > len ? 16 : 48, tab);
 	}
-	for (int i = 0; i < 8; i++) {
-		memset(j[i].dst, 0, 32);
+	for (int g = 0; g < groups; g++)
+		md2_store(x, g, j + 32 * g);
+	for (int i = 0; i < chains; i++) {
+		memset(jc[i].dst, 0, 32);
 		for (int k = 0; k < 16; k++)
-			j[i].dst[k] = x[k][i];
+			jc[i].dst[k] = x[k].s[i];
 	}
 }
 
-NOINLINE void md2x32(const struct job *j, size_t len, const struct md2_tables *tab)
+NOINLINE void md2x8(const struct job *j, size_t len)
 {
-	md2(j, len, 1, tab);
+	md2(j, len, 0, MD2_CHAINS, 0);
 }
 
-NOINLINE void md2x64(const struct job *j, size_t len, const struct md2_tables *tab)
+NOINLINE void md2x40(const struct job *j, size_t len, const struct md2_tables *tab)
 {
-	md2(j, len, 2, tab);
+	md2(j, len, 1, MD2_CHAINS, tab);
+}
+
+NOINLINE void md2x72(const struct job *j, size_t len, const struct md2_tables *tab)
+{
+	md2(j, len, 2, MD2_CHAINS, tab);
 }
 
 #endif

@@ -12,9 +12,9 @@
 // Lanes don't march in step here.  Each waits in the queue of the work that it
 // needs next; a vector kernel fires when its queue fills a vector, and moves
 // its lanes on to other queues.  With 512 lanes some queue is always full (all
-// of them together hold fewer than 300 lanes before one fills), so almost
+// of them together hold fewer than 310 lanes before one fills), so almost
 // nothing is padded until the last lanes run out.  In lock step MD2 alone, half
-// of the work at 64 lanes a kernel, would waste a fifth of its lanes.  When no
+// of the work at 72 lanes a kernel, would waste a fifth of its lanes.  When no
 // queue is full (the end of a batch, or a small one) the queue fires whose
 // padding costs least; so lanes gather where lone lanes are dear, and a batch of
 // 54 runs at half the speed of a large one.  The schedule depends on the data,
@@ -25,7 +25,7 @@
 //     vec.h      vectors, transposes, jobs
 //     row.h      between two hashes, 8 to 32 lanes: dflops.h (8 lanes a vector)
 //                and dmemtx.h (32 lanes a vector)
-//     md2.h      64 or 32 lanes, or 8 in scalar code
+//     md2.h      72, 40 or 8 lanes
 //     keccak.h   Keccak and SHA3, 4 lanes
 //     blake2b.h  both keys, 4 lanes
 //     mdhash.h   sha256.h and sha1.h on 8 lanes, md5.h on 16
@@ -45,7 +45,7 @@
 #include "sha256.h"
 
 // MOST lanes leave a queue at a time.
-enum { MOST = 64 };
+enum { MOST = 72 };
 
 enum { CHUNK = KIGO_AVX2_CHUNK, TRAILER = 160, NONCE_AT = 92, NONCE = 32, HASH = 32 };
 
@@ -75,25 +75,28 @@ static const struct { uint16_t width, step; uint32_t fixed, each, weight; } work
 	[HASH_ROW + SHA1] = {8, 8, 0, 580, 25},
 	[HASH_ROW + SHA256] = {8, 8, 0, 1230, 44},
 	[HASH_ROW + KECCAK] = {4, 4, 0, 1560, 88},
-	[HASH_ROW + MD2] = {64, 32, 30400, 35100, 250},
+	[HASH_ROW + MD2] = {72, 72, 0, 107000, 160},
 	[HASH_ROW + MD5] = {16, 16, 0, 720, 17},
 	[HASH_JUMP + BLAKE2B] = {4, 4, 0, 6600, 259},
 	[HASH_JUMP + SHA1] = {8, 8, 0, 9500, 202},
 	[HASH_JUMP + SHA256] = {8, 8, 0, 20400, 359},
 	[HASH_JUMP + KECCAK] = {4, 4, 0, 12700, 423},
-	[HASH_JUMP + MD2] = {64, 32, 517000, 597000, 2091},
+	[HASH_JUMP + MD2] = {72, 72, 0, 1820000, 2000},
 	[HASH_JUMP + MD5] = {16, 16, 0, 12000, 143},
 };
 
-// Up to two times MD2_FEW lanes of MD2 go to scalar code, at this cost a block.
-enum { MD2_FEW = 8, MD2_FEW_COST = 8000 };
+// md2_cost is what a block of MD2 costs for count lanes, in cycles.
+static uint32_t md2_cost(uint32_t count)
+{
+	return count > 40 ? 26700 : count > 16 ? 18800 : count > 8 ? 15200 : 7600;
+}
 
 static uint32_t cost(unsigned q, uint32_t count)
 {
-	if (q == HASH_ROW + MD2 && count <= 2 * MD2_FEW)
-		return (count + MD2_FEW - 1) / MD2_FEW * 4 * MD2_FEW_COST;
-	if (q == HASH_JUMP + MD2 && count <= 2 * MD2_FEW)
-		return (count + MD2_FEW - 1) / MD2_FEW * 68 * MD2_FEW_COST;
+	if (q == HASH_ROW + MD2)
+		return 4 * md2_cost(count);
+	if (q == HASH_JUMP + MD2)
+		return 68 * md2_cost(count);
 	return work[q].fixed + (count + work[q].step - 1) / work[q].step * work[q].each;
 }
 
@@ -122,7 +125,7 @@ struct scratch {
 	uint8_t phash[CHUNK][HASH];
 	uint8_t trailer_hash[CHUNK][HASH];
 	struct queue queues[QUEUES];
-	uint32_t waste[QUEUES][64]; // waste_of, since divisions are slow
+	uint32_t waste[QUEUES][MOST]; // waste_of, since divisions are slow
 	uint32_t running; // lanes that aren't through their last tile
 };
 
@@ -234,12 +237,12 @@ static void hash(struct scratch *s, unsigned kernel, const struct job *j, unsign
 		keccak4(j, len);
 		break;
 	case MD2:
-		if (m > 32)
-			md2x64(j, len, &s->tables);
-		else if (m > 2 * MD2_FEW)
-			md2x32(j, len, &s->tables);
+		if (m > 40)
+			md2x72(j, len, &s->tables);
+		else if (m > 16)
+			md2x40(j, len, &s->tables);
 		else
-			for (unsigned i = 0; i < m; i += MD2_FEW)
+			for (unsigned i = 0; i < m; i += 8)
 				md2x8(j + i, len);
 		break;
 	case MD5:
@@ -304,18 +307,18 @@ static void fire_mix(struct scratch *s, unsigned q, unsigned m, struct lane *con
 static void fire(struct scratch *s, unsigned q)
 {
 	struct lane *lanes[MOST];
-	unsigned m = s->queues[q].count, most = q < HASH_ROW ? 32 : MOST;
-	if (m > work[q].width)
-		m -= m % work[q].width;
-	if (m > most)
-		m = most;
+	const unsigned count = s->queues[q].count, width = work[q].width;
+	const unsigned most = q < HASH_ROW ? width : MOST / width * width;
+	unsigned m = count < most ? count : most;
+	if (m > width)
+		m -= m % width;
 	PROFILE_START;
 	pop(s, q, m, lanes);
 	if (q < HASH_ROW)
 		fire_mix(s, q, m, lanes);
 	else
 		fire_hash(s, q, m, lanes);
-	PROFILE_END(q, m, work[q].width);
+	PROFILE_END(q, m, width);
 }
 
 // start hashes the trailers and sets their lanes to the first tile

@@ -170,7 +170,7 @@ int main(int argc, char **argv)
 		bench((uint32_t)n);
 		return 0;
 	}
-	static const uint32_t lengths[] = {0, 1, 2, 3, 4, 7, 8, 9, 17, 31, 32, 33, 54, 63, 64, 65, 129, 300, 512};
+	static const uint32_t lengths[] = {0, 1, 2, 3, 4, 7, 8, 9, 17, 31, 32, 33, 54, 40, 41, 71, 72, 73, 129, 300, 512};
 	int bad = 0;
 	uint32_t first = 0;
 	for (size_t i = 0; i < sizeof lengths / sizeof *lengths; i++) {

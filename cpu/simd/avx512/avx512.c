@@ -33,6 +33,12 @@
 // memcpy, whatever the address.  Flags must not relax the arithmetic: no fast-math,
 // no contraction (-std=c11 turns it off in GCC), no flushing of subnormals.
 
+// Left alone, GCC copies and clears arrays of vectors through half-size registers and
+// keeps such arrays in memory.
+#ifndef __clang__
+#pragma GCC optimize("no-tree-vectorize,no-tree-loop-distribute-patterns")
+#endif
+
 #include "avx512.h"
 
 #include "blake2b.h"

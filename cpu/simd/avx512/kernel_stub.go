@@ -11,9 +11,9 @@ import (
 // Supported returns false and what was missing when this program was built.
 func Supported() (ok bool, reason string) {
 	if runtime.GOARCH != "amd64" {
-		return false, "built for " + runtime.GOARCH + ", not for amd64"
+		return false, "not built: this program is for " + runtime.GOARCH + ", the engine for amd64"
 	}
-	return false, "built without C code (CGO_ENABLED=0 or the tag purego)"
+	return false, "not built: without C code (CGO_ENABLED=0 or the tag purego)"
 }
 
 // A Kernel can't be had in this build.

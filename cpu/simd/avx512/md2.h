@@ -69,8 +69,67 @@ typedef struct {
 	vec x[48][MD2_GROUPS], c[16][MD2_GROUPS], block[16][MD2_GROUPS];
 } md2_state;
 
+// Steps of three or four groups, in assembly: the order of the instructions decides
+// how evenly the core spreads them over its two vector ports, and of some thousand
+// orders these were the fastest (NOTES.md).  A step takes the indexes from registers
+// t and leaves the new bytes, the indexes of the next step, in registers a.  x counts
+// vectors from the first of the steps.  Of group g, C copies the index, K takes its
+// top bits, L and M look up the lower and the mixed table, X makes the new byte and
+// S stores it.
+#define C(g, t, a) "vmovdqa64 %[" #t #g "], %[" #a #g "]\n\t"
+#define K(g, t) "vpmovb2m %[" #t #g "], %[k" #g "]\n\t"
+#define L(g, a) "vpermi2b %[l1], %[l0], %[" #a #g "]\n\t"
+#define M(g, t) "vpermi2b %[m1], %[m0], %[" #t #g "]%{%[k" #g "]%}%{z%}\n\t"
+#define X(g, t, a, x) "vpternlogq $0x96, 64*" #x "+64*" #g "(%[x]), %[" #t #g "], %[" #a #g "]\n\t"
+#define S(g, a, x) "vmovdqa64 %[" #a #g "], 64*" #x "+64*" #g "(%[x])\n\t"
+#define STEP3(t, a, x) \
+	K(2, t) C(2, t, a) K(0, t) C(1, t, a) M(2, t) C(0, t, a) L(2, a) K(1, t) X(2, t, a, x) \
+	L(0, a) M(0, t) S(2, a, x) X(0, t, a, x) L(1, a) M(1, t) S(0, a, x) X(1, t, a, x) S(1, a, x)
+#define STEP4(t, a, x) \
+	C(0, t, a) K(2, t) C(2, t, a) K(0, t) L(2, a) C(1, t, a) M(2, t) C(3, t, a) L(3, a) L(0, a) K(3, t) M(0, t) \
+	K(1, t) X(2, t, a, x) L(1, a) X(0, t, a, x) S(0, a, x) M(3, t) S(2, a, x) X(3, t, a, x) S(3, a, x) M(1, t) X(1, t, a, x) S(1, a, x)
+#define GROUP(g) [t##g] "+v"(t##g), [a##g] "=&v"(a##g), [k##g] "=&Yk"(k##g)
+#define TABLES [l0] "v"(s->lower[0]), [l1] "v"(s->lower[1]), [m0] "v"(s->mixed[0]), [m1] "v"(s->mixed[1])
+
+// md2_steps3 and md2_steps4 do n steps, a multiple of four, of three and four groups
+// on state bytes x[0] and up.
+INLINE void md2_steps3(const md2_tables *s, vec (*x)[MD2_GROUPS], vec *t, int n) {
+	vec t0 = t[0], t1 = t[1], t2 = t[2], a0, a1, a2;
+	__mmask64 k0, k1, k2;
+	for (vec (*end)[MD2_GROUPS] = x + n; x < end; x += 4)
+		__asm__(STEP3(t, a, 0) STEP3(a, t, 4) STEP3(t, a, 8) STEP3(a, t, 12)
+		        : GROUP(0), GROUP(1), GROUP(2), "+m"(*(vec(*)[4 * MD2_GROUPS])x) : [x] "r"(x), TABLES);
+	t[0] = t0;
+	t[1] = t1;
+	t[2] = t2;
+}
+
+INLINE void md2_steps4(const md2_tables *s, vec (*x)[MD2_GROUPS], vec *t, int n) {
+	vec t0 = t[0], t1 = t[1], t2 = t[2], t3 = t[3], a0, a1, a2, a3;
+	__mmask64 k0, k1, k2, k3;
+	for (vec (*end)[MD2_GROUPS] = x + n; x < end; x += 4)
+		__asm__(STEP4(t, a, 0) STEP4(a, t, 4) STEP4(t, a, 8) STEP4(a, t, 12)
+		        : GROUP(0), GROUP(1), GROUP(2), GROUP(3), "+m"(*(vec(*)[4 * MD2_GROUPS])x) : [x] "r"(x), TABLES);
+	t[0] = t0;
+	t[1] = t1;
+	t[2] = t2;
+	t[3] = t3;
+}
+#undef TABLES
+#undef GROUP
+#undef STEP4
+#undef STEP3
+#undef S
+#undef X
+#undef M
+#undef L
+#undef K
+#undef C
+
 // md2_round does steps 0 to last - 1 of a round for all groups.
 INLINE void md2_round(const md2_tables *s, md2_state *m, const int groups, vec *t, const int last) {
+	if (groups == 4) return md2_steps4(s, m->x, t, last);
+	if (groups == 3) return md2_steps3(s, m->x, t, last);
 #pragma GCC unroll 8
 	for (int k = 0; k < last; k++)
 		for (int g = 0; g < groups; g++)

@@ -81,6 +81,50 @@ func BenchmarkVerifyPoW(b *testing.B) {
 	}
 }
 
+// BenchmarkSegment is how long a caller with a proof segment of 54 trailers waits:
+// alone, and while a batch that never ends keeps all cores busy.
+func BenchmarkSegment(b *testing.B) {
+	trailers := workedTrailers(65536)
+	segment := trailers[:mcm.ProofTrailers]
+	results := make([]verify.Result, len(segment))
+	for _, e := range cpu.Engines() {
+		if !e.Available {
+			b.Logf("engine %s: %s", e.Name, e.Reason)
+			continue
+		}
+		for _, beside := range []string{"nothing", "large"} {
+			b.Run(fmt.Sprintf("beside=%s/impl=%s", beside, e.Name), func(b *testing.B) {
+				v := e.Open(cpu.NewCores(runtime.GOMAXPROCS(0)))
+				ctx, cancel := context.WithCancel(b.Context())
+				var wg sync.WaitGroup
+				if beside == "large" {
+					wg.Go(func() {
+						dst := make([]verify.Result, len(trailers))
+						for ctx.Err() == nil {
+							if err := v.VerifyPoW(ctx, dst, trailers); err != nil && ctx.Err() == nil {
+								b.Error(err)
+								return
+							}
+						}
+					})
+				}
+				for b.Loop() {
+					if err := v.VerifyPoW(b.Context(), results, segment); err != nil {
+						b.Fatal(err)
+					}
+				}
+				b.StopTimer()
+				canceled := time.Now()
+				cancel()
+				wg.Wait()
+				if beside == "large" {
+					b.ReportMetric(float64(time.Since(canceled).Milliseconds()), "cancel-ms")
+				}
+			})
+		}
+	}
+}
+
 // chain returns a synthetic trailer file, made once for each share of worked
 // blocks.
 func chain(b *testing.B, blocks int64, worked float64) []byte {

@@ -28,5 +28,5 @@
 // floating-point step carries out all four operations and takes one result, and
 // the memory step treats eight bytes at a time.
 //
-// NOTES.md has what was measured on the way here.
+// bench/lanes.md has what was measured on the way here.
 package lanes

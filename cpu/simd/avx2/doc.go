@@ -8,5 +8,5 @@
 // purego, the package has no C code and Supported says so.
 //
 // The Makefile has what the go command can't do: the C code under sanitizers,
-// and a profile of its parts.  NOTES.md tells what was measured.
+// and a profile of its parts.  bench/avx2.md tells what was measured.
 package avx2

@@ -10,5 +10,5 @@
 //
 // The Makefile has what the go command can't do: the C code under sanitizers and
 // against a plain scalar version of its floating-point step, and a profile by
-// hash function.  NOTES.md tells what was measured.
+// hash function.  bench/avx512.md tells what was measured.
 package avx512

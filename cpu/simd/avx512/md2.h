@@ -71,7 +71,7 @@ typedef struct {
 
 // Steps of three or four groups, in assembly: the order of the instructions decides
 // how evenly the core spreads them over its two vector ports, and of some thousand
-// orders these were the fastest (NOTES.md).  A step takes the indexes from registers
+// orders these were the fastest (bench/avx512.md).  A step takes the indexes from registers
 // t and leaves the new bytes, the indexes of the next step, in registers a.  x counts
 // vectors from the first of the steps.  Of group g, C copies the index, K takes its
 // top bits, L and M look up the lower and the mixed table, X makes the new byte and

@@ -8,7 +8,7 @@ const Lanes = 64
 
 // Chunk is the most trailers that Hash takes, some 25 ms of work on one core.
 // MD2 pads its lists of lanes to 64; at this number little of that is padding
-// (NOTES.md).
+// (bench/avx512.md).
 const Chunk = 1408
 
 var _ engine.Kernel = (*Kernel)(nil)

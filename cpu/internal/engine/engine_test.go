@@ -126,7 +126,8 @@ func TestBatchIsSharedByAllCores(t *testing.T) {
 		took                   time.Duration
 	}{
 		{"one lane step stays whole", 2, 64, 1024, 54, 1, chunkTime},
-		{"two lane steps are shared", 2, 64, 1024, 100, 2, chunkTime},
+		{"two lane steps are shared", 2, 64, 256, 100, 2, chunkTime},
+		{"a quarter of a chunk stays whole", 2, 64, 1024, 200, 1, chunkTime},
 		{"a small scalar batch is shared", 2, 1, 16, 8, 2, chunkTime},
 		{"a large one goes in chunks", 2, 1, 16, 64, 4, 2 * chunkTime},
 		{"one core does it alone", 1, 1, 16, 64, 4, 4 * chunkTime},
@@ -170,6 +171,85 @@ func TestSmallBatchDoesNotWaitForLargeOne(t *testing.T) {
 			t.Errorf("54 trailers took %v beside a large batch, want at most %v", took, 3*chunkTime)
 		}
 		wg.Wait()
+	})
+}
+
+// TestCheapTrailersTakeTurns has a batch that needs no Peach leave room for one
+// that does.
+func TestCheapTrailersTakeTurns(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		cores := NewCores(1)
+		var calls, most atomic.Int64
+		e := New(verify.Info{Name: "fake", Lanes: 1, Chunk: 16}, cores, func() Kernel { return &fakeKernel{calls: &calls, most: &most} })
+		cheap := peachTrailers(50*span, 0)
+		for i := range cheap {
+			cheap[i].SetTxCount(0)
+		}
+		// The one core is taken until both wait for it, the cheap batch first.
+		if err := cores.sem.Acquire(t.Context(), 1); err != nil {
+			t.Fatal(err)
+		}
+		var wg sync.WaitGroup
+		var order []string
+		var mu sync.Mutex
+		run := func(name string, batch []mcm.Trailer) {
+			wg.Go(func() {
+				if err := e.VerifyPoW(t.Context(), make([]verify.Result, len(batch)), batch); err != nil {
+					t.Error(err)
+				}
+				mu.Lock()
+				order = append(order, name)
+				mu.Unlock()
+			})
+		}
+		run("cheap", cheap)
+		run("peach", peachTrailers(1, 0))
+		synctest.Wait()
+		cores.sem.Release(1)
+		wg.Wait()
+		if order[0] != "peach" {
+			t.Errorf("%v: one trailer waited for %d cheap ones", order, len(cheap))
+		}
+	})
+}
+
+// TestWaitingTakesNoMemory has many callers wait for one core: kernels own
+// megabytes, so there are no more of them than cores.
+func TestWaitingTakesNoMemory(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var kernels, calls, most atomic.Int64
+		e := New(verify.Info{Name: "fake", Lanes: 1, Chunk: 16}, NewCores(2), func() Kernel {
+			kernels.Add(1)
+			return &fakeKernel{calls: &calls, most: &most}
+		})
+		var wg sync.WaitGroup
+		for range 100 {
+			wg.Go(func() {
+				if err := e.VerifyPoW(t.Context(), make([]verify.Result, 40), peachTrailers(40, 0)); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		wg.Wait()
+		if n := kernels.Load(); n > 2 {
+			t.Errorf("%d kernels for 2 cores", n)
+		}
+		before := kernels.Load()
+		if err := e.VerifyPoW(t.Context(), nil, nil); err != nil || kernels.Load() != before {
+			t.Errorf("an empty batch: %v, %d kernels", err, kernels.Load()-before)
+		}
+	})
+}
+
+func TestManyCoresDontSplitTooFar(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFixture(64, 64, 1024)
+		if err := f.VerifyPoW(t.Context(), make([]verify.Result, 1024), peachTrailers(1024, 0)); err != nil {
+			t.Fatal(err)
+		}
+		if n := f.calls.Load(); n != 4 {
+			t.Errorf("a chunk was split in %d calls, want 4", n)
+		}
 	})
 }
 

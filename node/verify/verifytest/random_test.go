@@ -183,10 +183,6 @@ func TestFuzzedTrailers(t *testing.T) {
 	}
 }
 
-func FuzzVerifyAgree(f *testing.F) {
-	FuzzAgree(f, &Fake{}, verify.Cached(&Fake{}, 100, nil))
-}
-
 func TestAgreeFindsDifferences(t *testing.T) {
 	ts := Trailers(rand.New(rand.NewPCG(4, 4)), 20)
 	silent := &Fake{Spoil: func(_ []mcm.Trailer, r []verify.Result) { clear(r) }}

@@ -128,7 +128,12 @@ func (a *app) bench(cmd *cobra.Command, f *benchFlags) error {
 	for _, e := range cpu.Engines() {
 		if e.Available && a.wanted(e.Name) {
 			engines = append(engines, e)
+		} else if err := a.missing(e.Name, e.Reason); err != nil {
+			return err
 		}
+	}
+	if err := a.missing(cudaName, cudaReason); err != nil {
+		return err
 	}
 	if len(engines) == 0 {
 		return a.noEngine()
@@ -192,7 +197,7 @@ func (b *bencher) engine(e cpu.Engine, cores int) error {
 		}
 		var err error
 		if rate, err = b.measure(backend, batch); err != nil {
-			return err
+			return fmt.Errorf("engine %s: %w", e.Name, err)
 		}
 		cell := benchCell{e.Name, cores, batch}
 		b.best[cell] = max(b.best[cell], rate)
@@ -213,6 +218,14 @@ func (b *bencher) measure(v verify.Verifier, batch int) (float64, error) {
 		from := calls * batch % (len(b.trailers) - batch + 1)
 		if err := v.VerifyPoW(b.ctx, b.results[:batch], b.trailers[from:from+batch]); err != nil {
 			return 0, err
+		}
+		if calls > 0 {
+			continue
+		}
+		for i, r := range b.results[:batch] { // all are at difficulty 0
+			if r.Verdict != verify.Valid {
+				return 0, fmt.Errorf("trailer %d of %d: got %v, and it is valid", i, batch, r.Verdict)
+			}
 		}
 	}
 }
@@ -328,11 +341,11 @@ func benchCompare(w io.Writer, nameA, nameB string, asJSON bool) error {
 			common = append(common, benchRatio{r.Engine, r.Cores, r.Batch, rate, r.Rate, r.Rate / rate})
 		}
 	}
-	if asJSON {
-		return writeJSON(w, common)
-	}
 	if len(common) == 0 {
 		return usagef("%s and %s have no engine, core count and batch size in common", nameA, nameB)
+	}
+	if asJSON {
+		return writeJSON(w, common)
 	}
 	fmt.Fprintf(w, "A  %s: %s, %s\nB  %s: %s, %s\n\n", nameA, a.Machine.CPU, a.Build.Version, nameB, b.Machine.CPU, b.Build.Version)
 	t := newTable(w)

@@ -189,7 +189,7 @@ func (c *Config) Validate() error {
 	known := engineNames()
 	check := func(key string, names []string) {
 		for _, name := range names {
-			if kind, index, cut := strings.Cut(name, ":"); cut && kind == "cuda" {
+			if kind, index, cut := strings.Cut(name, ":"); cut && kind == cudaName {
 				if _, err := strconv.ParseUint(index, 10, 8); err == nil {
 					continue // one GPU of several
 				}
@@ -222,7 +222,7 @@ func engineNames() []string {
 	for _, e := range cpu.Engines() {
 		names = append(names, e.Name)
 	}
-	return append(names, "cuda")
+	return append(names, cudaName)
 }
 
 // suggest returns a question about the known word nearest to a misspelled one,

@@ -73,8 +73,7 @@ func (a *app) surveyEngines(ctx context.Context, all bool) []engineState {
 		s.Chosen = s.SelfTest == "ok" && a.wanted(s.Name)
 	}
 	return append(states, engineState{
-		Name: "cuda", Detail: "NVIDIA GPUs", SelfTest: "not run",
-		Reason: "not built: this version of Kigo has no CUDA engine",
+		Name: cudaName, Detail: "NVIDIA GPUs", SelfTest: "not run", Reason: cudaReason,
 	})
 }
 
@@ -107,6 +106,21 @@ func names(list []string, engine string) bool {
 	})
 }
 
+// missing returns an error if the settings ask for an engine by name that they
+// also disable, or that can't be used here for a reason.
+func (a *app) missing(name, reason string) error {
+	v := &a.conf.Verify
+	switch {
+	case !names(v.Engine, name):
+		return nil
+	case names(v.Disable, name):
+		return usagef("engine %s is asked for and disabled too (verify.disable)", name)
+	case reason != "":
+		return usagef("engine %s can't be used here: %s; kigo devices lists those that can", name, reason)
+	}
+	return nil
+}
+
 // openEngines opens what the settings ask for.  An engine that was asked for by
 // name and can't be used is an error; one that fails its self-test is left out,
 // loudly.
@@ -122,14 +136,12 @@ func (a *app) openEngines(ctx context.Context) (*engines, error) {
 	e := &engines{work: map[string]bool{}}
 	var backends []verify.Backend
 	for _, s := range states {
-		named := names(a.conf.Verify.Engine, s.Name)
+		if err := a.missing(s.Name, s.Reason); err != nil {
+			return nil, err
+		}
 		switch {
 		case s.Chosen:
 			backends = append(backends, e.watch(s.backend, oracle.backend, a))
-		case named && names(a.conf.Verify.Disable, s.Name):
-			return nil, usagef("engine %s is asked for and disabled too (verify.disable)", s.Name)
-		case named && !s.Available:
-			return nil, usagef("engine %s can't be used here: %s; kigo devices lists those that can", s.Name, s.Reason)
 		case strings.HasPrefix(s.SelfTest, failed):
 			a.log.Error("engine fails its known answers and is not used", "engine", s.Name, "err", s.SelfTest)
 		}
@@ -140,6 +152,12 @@ func (a *app) openEngines(ctx context.Context) (*engines, error) {
 	e.Router = verify.NewRouter(a.log, nil, backends...)
 	return e, nil
 }
+
+// The engine to come.
+const (
+	cudaName   = "cuda"
+	cudaReason = "not built: this version of Kigo has no CUDA engine"
+)
 
 // failed begins what is said of an engine that errs on known answers.
 const failed = "failed: "

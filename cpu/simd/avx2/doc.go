@@ -4,8 +4,8 @@
 //
 // The C code is described at the top of peach.c.  It is one function without
 // state; this package owns its scratch memory and knows whether the processor
-// can run it.  Built without cgo, for another architecture, or with the tag
-// purego, the package has no C code and Supported says so.
+// can run it.  Built without cgo, for another architecture, for Windows, or
+// with the tag purego, the package has no C code and Supported says so.
 //
 // The Makefile has what the go command can't do: the C code under sanitizers,
 // and a profile of its parts.  bench/avx2.md tells what was measured.

@@ -1,4 +1,4 @@
-//go:build !cgo || !amd64 || purego
+//go:build !cgo || !amd64 || windows || purego
 
 package avx2
 
@@ -12,6 +12,9 @@ import (
 func Supported() (ok bool, reason string) {
 	if runtime.GOARCH != "amd64" {
 		return false, "not built: this program is for " + runtime.GOARCH + ", the engine for amd64"
+	}
+	if runtime.GOOS == "windows" { // GCC bug 54412
+		return false, "not built: on Windows the C compiler does not align the stack for vectors"
 	}
 	return false, "not built: without C code (CGO_ENABLED=0 or the tag purego)"
 }

@@ -94,21 +94,33 @@ func TestPositions(t *testing.T) {
 	}
 }
 
-// TestFullChunk fills a chunk, and then fills it with one trailer, so that all
-// lanes want the same hash function at every step.
 func TestFullChunk(t *testing.T) {
 	k := newKernel(t)
 	vs, hashes := vectors(t)
 	batch, want, got := make([]mcm.Trailer, Chunk), make([]mcm.Hash, Chunk), make([]mcm.Hash, Chunk)
-	fill := func(step int) {
-		for i := range batch {
-			batch[i], want[i] = vs[i*step%len(vs)], hashes[i*step%len(vs)]
-		}
+	for i := range batch {
+		batch[i], want[i] = vs[i%len(vs)], hashes[i%len(vs)]
 	}
-	for _, step := range []int{1, 0} {
-		fill(step)
-		k.Hash(got, batch)
-		compare(t, fmt.Sprintf("full chunk, step %d", step), batch, got, want)
+	k.Hash(got, batch)
+	compare(t, "full chunk", batch, got, want)
+}
+
+// TestSameInAllLanes gives all lanes one trailer, so that they want the same hash
+// function at every step.  The lengths make MD2 use each of its widths, alone and
+// together.
+func TestSameInAllLanes(t *testing.T) {
+	k := newKernel(t)
+	vs, hashes := vectors(t)
+	for _, n := range []int{8, 9, 16, 17, 40, 41, 65, 72, 73, 128, 129, 193, 257, 320, 321, Chunk - 1, Chunk} {
+		batch, want := make([]mcm.Trailer, n), make([]mcm.Hash, n)
+		for one := range 4 {
+			for i := range n {
+				batch[i], want[i] = vs[one], hashes[one]
+			}
+			got := make([]mcm.Hash, n)
+			k.Hash(got, batch)
+			compare(t, fmt.Sprintf("vector %d in all lanes", one), batch, got, want)
+		}
 	}
 }
 

@@ -85,7 +85,9 @@ enum { MD2_KEPT = 4, MD2_CHAINS = 8 };
 // result.  Three instructions; left to itself gcc takes four, or builds vectors.
 INLINE void md2_chain(uint64_t *t, uint8_t *x)
 {
-	__asm__("movzbl (%2,%0), %k0\n\txorb %1, %b0\n\tmovb %b0, %1" : "+r"(*t), "+m"(*x) : "r"(md2_s));
+	__asm__("movzbl (%2,%0), %k0\n\txorb %1, %b0\n\tmovb %b0, %1"
+		: "+&r"(*t), "+m"(*x)
+		: "r"(md2_s), "m"(*(const uint8_t(*)[256])md2_s));
 }
 
 // md2_step_chains returns x ^ S[t], and makes one look-up of each of n chains

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 
-//go:build cgo && amd64 && !purego
+//go:build cgo && amd64 && !windows && !purego
 
 // Peach on AVX2.
 //
@@ -32,6 +32,11 @@
 //     profile.h  cycles by part, in a build of its own
 //
 // There is no allocation and no state but the scratch memory of the call.
+
+// GCC has no such pragma; there -std=c11 does it.
+#ifdef __clang__
+#pragma STDC FP_CONTRACT OFF
+#endif
 
 #include "peach.h"
 
@@ -107,7 +112,8 @@ static uint32_t cost(unsigned q, uint32_t count)
 // found by trial: batches of 54 gain a quarter, those of 512 hardly care.
 static uint32_t waste_of(unsigned q, uint32_t count)
 {
-	return (cost(q, count) / count - cost(q, work[q].width) / work[q].width) * 256 / work[q].weight;
+	const uint32_t each = cost(q, count) / count, full = cost(q, work[q].width) / work[q].width;
+	return each > full ? (each - full) * 256 / work[q].weight : 0;
 }
 
 // A queue is a ring of lane numbers.
@@ -364,7 +370,9 @@ static void final(struct scratch *s, uint8_t *hashes, uint32_t n)
 	}
 }
 
-void kigo_avx2_peach(uint8_t *hashes, const uint8_t *trailers, uint32_t n, uint8_t *scratch)
+// peach is apart from its only caller so that no arithmetic moves out of where the
+// floating-point mode is known.
+NOINLINE void peach(uint8_t *hashes, const uint8_t *trailers, uint32_t n, uint8_t *scratch)
 {
 	struct scratch *s = (struct scratch *)(((uintptr_t)scratch + 63) & ~(uintptr_t)63);
 	md2_tables_make(&s->tables);
@@ -380,4 +388,15 @@ void kigo_avx2_peach(uint8_t *hashes, const uint8_t *trailers, uint32_t n, uint8
 	while (s->running > 0)
 		fire(s, pick(s));
 	final(s, hashes, n);
+}
+
+// The mode of the thread may be any: a library loaded into the process can switch
+// subnormals off, or round otherwise.  Peach's singles are rounded to nearest, with
+// subnormals; 0x1f80 is that, with all exceptions masked.
+void kigo_avx2_peach(uint8_t *hashes, const uint8_t *trailers, uint32_t n, uint8_t *scratch)
+{
+	const uint32_t mode = _mm_getcsr();
+	_mm_setcsr(0x1f80);
+	peach(hashes, trailers, n, scratch);
+	_mm_setcsr(mode);
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 
-//go:build cgo && amd64 && !purego
+//go:build cgo && amd64 && !windows && !purego
 
 // Peach (docs/spec/pow.md sections 8 and 9) on AVX-512.
 //
@@ -33,6 +33,11 @@
 // memcpy, whatever the address.  Flags must not relax the arithmetic: no fast-math,
 // no contraction (-std=c11 turns it off in GCC), no flushing of subnormals.
 
+// GCC has no such pragma; there -std=c11 does it.
+#ifdef __clang__
+#pragma STDC FP_CONTRACT OFF
+#endif
+
 // Left alone, GCC copies and clears arrays of vectors through half-size registers and
 // keeps such arrays in memory.
 #ifndef __clang__
@@ -52,10 +57,6 @@
 #include "sha1.h"
 #include "sha256.h"
 #include "simd.h"
-
-#ifdef __clang__
-#pragma STDC FP_CONTRACT OFF
-#endif
 
 _Static_assert((int)PARTS <= (int)KIGO_AVX512_PARTS, "a counter for each part");
 _Static_assert(4 * MD2_GROUPS <= 16, "messages for MD2's groups");
@@ -418,8 +419,9 @@ static void start(scratch *s, const uint8_t *trailers, int n) {
 	}
 }
 
-void kigo_avx512_hash(uint8_t *hashes, const uint8_t *trailers, uint32_t n, struct kigo_avx512_scratch *s) {
-	const int lanes = (int)n;
+// hash is apart from its only caller so that no arithmetic moves out of where the
+// floating-point mode is known.
+static __attribute__((noinline)) void hash(uint8_t *hashes, const uint8_t *trailers, int lanes, scratch *s) {
 	PROFILE(s, PART_ENDS, start(s, trailers, lanes));
 	for (int j = 0; j < JUMPS; j++) {
 		make_tiles(s, lanes, 1);
@@ -427,5 +429,15 @@ void kigo_avx512_hash(uint8_t *hashes, const uint8_t *trailers, uint32_t n, stru
 	}
 	make_tiles(s, lanes, 0);
 	PROFILE(s, PART_ENDS, hash_finals(s, lanes, s->row[ROWS]));
-	memcpy(hashes, s->row[ROWS], 32 * (size_t)n);
+	memcpy(hashes, s->row[ROWS], 32 * (size_t)lanes);
+}
+
+// The mode of the thread may be any: a library loaded into the process can switch
+// subnormals off, or round otherwise.  Peach's singles are rounded to nearest, with
+// subnormals; 0x1f80 is that, with all exceptions masked.
+void kigo_avx512_hash(uint8_t *hashes, const uint8_t *trailers, uint32_t n, struct kigo_avx512_scratch *s) {
+	const uint32_t mode = _mm_getcsr();
+	_mm_setcsr(0x1f80);
+	hash(hashes, trailers, (int)n, s);
+	_mm_setcsr(mode);
 }

@@ -6,6 +6,7 @@
 #ifndef KIGO_AVX512_H
 #define KIGO_AVX512_H
 
+#include <stddef.h>
 #include <stdint.h>
 
 enum {
@@ -39,6 +40,10 @@ struct kigo_avx512_scratch {
 	uint32_t count[8];
 	uint64_t cycles[KIGO_AVX512_PARTS]; // profile build only
 };
+
+_Static_assert(KIGO_AVX512_CHUNK % KIGO_AVX512_LANES == 0, "a chunk fills its last vectors");
+_Static_assert(KIGO_AVX512_CHUNK <= 65536, "lists hold lane numbers of 16 bits");
+_Static_assert(offsetof(struct kigo_avx512_scratch, message) % KIGO_AVX512_ALIGN == 0, "messages are read as vectors");
 
 // kigo_avx512_hash stores the final Peach hash (docs/spec/pow.md section 9.7) of
 // n trailers of 160 bytes in n hashes of 32 bytes; n is at most

@@ -88,8 +88,10 @@ typedef struct {
 #define STEP4(t, a, x) \
 	C(0, t, a) K(2, t) C(2, t, a) K(0, t) L(2, a) C(1, t, a) M(2, t) C(3, t, a) L(3, a) L(0, a) K(3, t) M(0, t) \
 	K(1, t) X(2, t, a, x) L(1, a) X(0, t, a, x) S(0, a, x) M(3, t) S(2, a, x) X(3, t, a, x) S(3, a, x) M(1, t) X(1, t, a, x) S(1, a, x)
-#define GROUP(g) [t##g] "+v"(t##g), [a##g] "=&v"(a##g), [k##g] "=&Yk"(k##g)
+#define GROUP(g) [t##g] "+&v"(t##g), [a##g] "=&v"(a##g), [k##g] "=&Yk"(k##g)
 #define TABLES [l0] "v"(s->lower[0]), [l1] "v"(s->lower[1]), [m0] "v"(s->mixed[0]), [m1] "v"(s->mixed[1])
+
+_Static_assert(MD2_GROUPS == 4, "the steps' offsets count four groups a state byte");
 
 // md2_steps3 and md2_steps4 do n steps, a multiple of four, of three and four groups
 // on state bytes x[0] and up.
@@ -128,8 +130,14 @@ INLINE void md2_steps4(const md2_tables *s, vec (*x)[MD2_GROUPS], vec *t, int n)
 
 // md2_round does steps 0 to last - 1 of a round for all groups.
 INLINE void md2_round(const md2_tables *s, md2_state *m, const int groups, vec *t, const int last) {
-	if (groups == 4) return md2_steps4(s, m->x, t, last);
-	if (groups == 3) return md2_steps3(s, m->x, t, last);
+	if (groups == 4) {
+		md2_steps4(s, m->x, t, last);
+		return;
+	}
+	if (groups == 3) {
+		md2_steps3(s, m->x, t, last);
+		return;
+	}
 #pragma GCC unroll 8
 	for (int k = 0; k < last; k++)
 		for (int g = 0; g < groups; g++)

@@ -35,7 +35,7 @@ func Engines() []Engine {
 			Name:     "avx2",
 			Detail:   "C, AVX2",
 			Lanes:    avx2.Lanes,
-			MinBatch: 32,
+			MinBatch: 48,
 			Chunk:    avx2.Chunk,
 		}, avx2.Supported, func() engine.Kernel { return avx2.New() }),
 		{

@@ -49,7 +49,10 @@ type member struct {
 //
 // A batch goes to the backend that is expected to need the least time for it,
 // among those that take batches of its size (Info.MinBatch) and are healthy.
-// What is expected is learned from earlier batches of about the same size.  When
+// What is expected is learned from earlier batches of about the same size.  Of
+// backends on one device (Info.Device) the first that takes the batch goes before
+// the others: batches that share a device disturb each other's times, so their
+// speeds can't be told apart that way.  When
 // a backend fails, with an error or by leaving trailers unchecked, it is left
 // alone for a while, longer each time, or for good when the error is a
 // *RetiredError, and the whole batch is done by the next.  The last backend is
@@ -119,10 +122,12 @@ func (r *Router) order(n int, relax bool) []*member {
 	type candidate struct {
 		*member
 		small   bool // n is less than it takes
+		second  bool // one on the same device is preferred
 		seconds float64
 	}
 	var all []candidate
 	now, measured := time.Now(), false
+	taken := map[string]bool{} // devices with one that takes n
 	for _, m := range r.members {
 		m.mu.Lock()
 		if m.usable(now) || m.last && !m.retired {
@@ -133,7 +138,11 @@ func (r *Router) order(n int, relax bool) []*member {
 				seconds = math.Inf(1)
 			}
 			measured = measured || known
-			all = append(all, candidate{m, n < m.info.MinBatch, seconds})
+			small, device := n < m.info.MinBatch, m.info.Device
+			all = append(all, candidate{m, small, taken[device], seconds})
+			if !small && device != "" {
+				taken[device] = true
+			}
 		}
 		m.mu.Unlock()
 	}
@@ -144,12 +153,18 @@ func (r *Router) order(n int, relax bool) []*member {
 		if b.small && !a.small {
 			return -1
 		}
+		if a.second != b.second {
+			if a.second {
+				return 1
+			}
+			return -1
+		}
 		return cmp.Compare(a.seconds, b.seconds)
 	})
 	members := make([]*member, len(all))
 	for i, c := range all {
 		members[i] = c.member
-		if relax && i > 0 && !c.small {
+		if relax && i > 0 && !c.small && !c.second {
 			c.mu.Lock()
 			c.rates.relax(n, all[0].seconds)
 			c.mu.Unlock()

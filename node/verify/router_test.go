@@ -356,3 +356,28 @@ func TestRouterConcurrent(t *testing.T) {
 	}
 	wg.Wait()
 }
+
+// Batches that share a device disturb each other's times, so the order in which
+// its backends were given decides, not what was measured.
+func TestRouterKeepsOrderOnOneDevice(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		wide := timed("wide", "cpu", 10, 1000, 0, 4*time.Millisecond)
+		other := timed("other", "cpu", 1, 1000, 0, time.Millisecond)
+		portable := timed("portable", "cpu", 1, 16, 0, 2*time.Millisecond)
+		r := verify.NewRouter(nil, nil, wide, other, portable)
+		for range 50 {
+			wantTruth(t, r, makeTrailers(0, 100))
+			wantTruth(t, r, makeTrailers(0, 5))
+		}
+		if len(wide.Calls()) != 50 || len(other.Calls()) != 50 || len(portable.Calls()) != 0 {
+			t.Errorf("wide was asked %d times, other %d, portable %d; want 50, 50, 0", len(wide.Calls()), len(other.Calls()), len(portable.Calls()))
+		}
+
+		sick := failing(timed("sick", "cpu", 10, 1000, 0, 0), 1, errors.New("hiccup"))
+		r = verify.NewRouter(nil, nil, sick, other, portable)
+		wantTruth(t, r, makeTrailers(0, 100)) // fails over to the next
+		if n := len(other.Calls()); n != 51 {
+			t.Errorf("other was asked %d times, want 51", n)
+		}
+	})
+}

@@ -6,31 +6,21 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
-	"os"
 	"strings"
 	"testing"
 
 	"kigo/node/mcm"
+	"kigo/testdata"
 )
 
-// load reads one of the golden vector files.
+type hexBytes = testdata.Hex
+
+// load reads a file of golden vectors.
 func load(t testing.TB, name string, into any) {
 	t.Helper()
-	b, err := os.ReadFile("../../testdata/vectors/pow/" + name)
-	if err != nil {
+	if err := testdata.Load("pow/"+name, into); err != nil {
 		t.Fatal(err)
 	}
-	if err := json.Unmarshal(b, into); err != nil {
-		t.Fatalf("%s: %v", name, err)
-	}
-}
-
-// hexBytes is a byte string that JSON holds as hex.
-type hexBytes []byte
-
-func (h *hexBytes) UnmarshalText(s []byte) (err error) {
-	*h, err = hex.DecodeString(string(s))
-	return err
 }
 
 func TestHashes(t *testing.T) {

@@ -3,7 +3,6 @@ package pow
 import (
 	"bytes"
 	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"os"
 	"strconv"
@@ -11,6 +10,7 @@ import (
 	"testing"
 
 	"kigo/node/mcm"
+	"kigo/testdata"
 )
 
 // load reads a JSON file of the repository.
@@ -25,13 +25,7 @@ func load(t testing.TB, name string, into any) {
 	}
 }
 
-// hexBytes is a byte string that JSON holds as hex.
-type hexBytes []byte
-
-func (h *hexBytes) UnmarshalText(s []byte) (err error) {
-	*h, err = hex.DecodeString(string(s))
-	return err
-}
+type hexBytes = testdata.Hex
 
 type triggVectors struct {
 	Syntax []struct {

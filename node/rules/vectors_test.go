@@ -1,24 +1,21 @@
 package rules
 
 import (
-	"encoding/hex"
-	"encoding/json"
 	"errors"
-	"os"
 	"strconv"
 	"testing"
 
 	"kigo/node/mcm"
+	"kigo/testdata"
 )
 
+type hexBytes = testdata.Hex
+
+// load reads a file of golden vectors.
 func load(t testing.TB, name string, into any) {
 	t.Helper()
-	b, err := os.ReadFile("../../testdata/vectors/chain/" + name)
-	if err != nil {
+	if err := testdata.Load("chain/"+name, into); err != nil {
 		t.Fatal(err)
-	}
-	if err := json.Unmarshal(b, into); err != nil {
-		t.Fatalf("%s: %v", name, err)
 	}
 }
 
@@ -28,13 +25,6 @@ type number mcm.BlockNum
 func (n *number) UnmarshalText(s []byte) error {
 	v, err := strconv.ParseUint(string(s), 0, 64)
 	*n = number(v)
-	return err
-}
-
-type hexBytes []byte
-
-func (h *hexBytes) UnmarshalText(s []byte) (err error) {
-	*h, err = hex.DecodeString(string(s))
 	return err
 }
 

@@ -1,10 +1,7 @@
 package verifytest
 
 import (
-	"encoding/hex"
-	"encoding/json"
 	"fmt"
-	"path"
 	"sync"
 	"testing"
 
@@ -62,8 +59,8 @@ var vectors = sync.OnceValues(loadVectors)
 type record struct {
 	Kind      string
 	Source    string
-	Trailer   hexBytes
-	FinalHash *hexBytes `json:"final_hash"`
+	Trailer   testdata.Hex
+	FinalHash *testdata.Hex `json:"final_hash"`
 	Verdict   string
 }
 
@@ -82,7 +79,7 @@ func loadVectors() ([]Vector, error) {
 		{name: "dispatch", noHash: true},
 	} {
 		var file struct{ Trailers, Cases, Check []record }
-		if err := load(f.name+".json", &file); err != nil {
+		if err := testdata.Load("pow/"+f.name+".json", &file); err != nil {
 			return nil, err
 		}
 		records := append(append(file.Trailers, file.Cases...), file.Check...)
@@ -131,24 +128,4 @@ func (r *record) vector(noHash bool) (Vector, error) {
 		v.Want.Hash = mcm.Hash(*r.FinalHash)
 	}
 	return v, nil
-}
-
-// load reads a file of testdata/vectors/pow.
-func load(name string, into any) error {
-	b, err := testdata.Files.ReadFile(path.Join("vectors/pow", name))
-	if err != nil {
-		return err
-	}
-	if err := json.Unmarshal(b, into); err != nil {
-		return fmt.Errorf("%s: %w", name, err)
-	}
-	return nil
-}
-
-// hexBytes is a byte string that JSON holds as hex.
-type hexBytes []byte
-
-func (h *hexBytes) UnmarshalText(s []byte) (err error) {
-	*h, err = hex.DecodeString(string(s))
-	return err
 }

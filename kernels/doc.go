@@ -1,6 +1,7 @@
-// Package kernels is the place of Kigo's device code: CUDA sources, the PTX that
-// the build makes of them and embeds, and a manifest that ties one to the other.
-// It holds no logic in Go.
+// Package kernels is the place of Kigo's device code: CUDA sources in src, and
+// later what the build makes of them and embeds.  It holds no logic in Go.
 //
-// This version has no CUDA engine, so there are no kernels yet.
+// src/peach.cuh tells the design; peach.cu has the four kernels.  The same source
+// is ordinary C++ with KIGO_HOST (src/emulate.cpp), and that is how the tests run
+// it over all vectors without a GPU.  No engine launches the kernels yet.
 package kernels

@@ -63,6 +63,15 @@ func CheckFirst(t *mcm.Trailer, now int64) error {
 	return checkHash(t, n)
 }
 
+// Early reports whether t's solve time lies too far ahead of the clock, now in
+// Unix seconds.  It is the one rule that time heals, and it shares its name,
+// SolveTime, with others that nothing heals (docs/spec/sync.md section 8.4).
+// Neogenesis blocks are not held against the clock, and so are never early.
+func Early(t *mcm.Trailer, now int64) bool {
+	// The lead is taken from the solve time, so that no clock overflows.
+	return !t.Num().IsNeogenesis() && int64(t.SolveTime())-mcm.ClockLead > now
+}
+
 func checkHash(t *mcm.Trailer, n mcm.BlockNum) error {
 	if n < mcm.V30Trigger {
 		return nil
@@ -123,10 +132,9 @@ func checkTimes(prev, cur *mcm.Trailer, n mcm.BlockNum, now int64) error {
 	return checkClock(cur, n, now)
 }
 
-// checkClock holds a solve time against the clock.  The lead is taken from the
-// solve time, so that no clock overflows.
+// checkClock holds a solve time against the clock.
 func checkClock(t *mcm.Trailer, n mcm.BlockNum, now int64) error {
-	if int64(t.SolveTime())-mcm.ClockLead > now {
+	if Early(t, now) {
 		return fail(SolveTime, n, "solve time %d lies in the future, expected at most %d s after the clock's %d", t.SolveTime(), mcm.ClockLead, now)
 	}
 	return nil

@@ -46,7 +46,7 @@ var meaning = map[Rule]string{
 	MinFee:          "the minimum fee is at least 500, and 0 where no transactions are",
 	TxCount:         "a block has at most 32768 transactions, a neogenesis block none",
 	Nonce:           "blocks without proof of work have an all-zero nonce",
-	MerkleRoot:      "before version 3, blocks without transactions have an all-zero Merkle root",
+	MerkleRoot:      "blocks without transactions have an all-zero Merkle root before version 3, pseudoblocks the one of their number from then on",
 	SolveTime:       "the solve time fits the start time, the bridge time and our clock",
 	StartTime:       "the start time is the solve time of the block before",
 	Difficulty:      "the difficulty follows from the block before",

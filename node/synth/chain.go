@@ -132,7 +132,10 @@ func (c *chain) layOut(n mcm.BlockNum, kind mcm.Kind) {
 	*t = mcm.Trailer{}
 	*t.PrevHash() = *c.prev.Hash()
 	t.SetNum(n)
-	if kind == mcm.Standard || n >= mcm.V30Trigger {
+	switch {
+	case kind == mcm.Pseudo && n >= mcm.V30Trigger:
+		*t.MerkleRoot() = rules.PseudoRoot(n)
+	case kind == mcm.Standard || n >= mcm.V30Trigger:
 		randomHash(t.MerkleRoot(), c.rand)
 	}
 	if kind == mcm.Neogenesis {

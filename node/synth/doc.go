@@ -17,7 +17,8 @@
 // that does not exist here; the chain uses the SHA-256 of the first 128 bytes of
 // the trailer in all eras.  Every 256th block is a neogenesis block; of the rest
 // the share Worked is standard blocks with real work and the others are
-// pseudoblocks.
+// pseudoblocks.  Merkle roots are random, but for those of pseudoblocks, which are
+// zeros before block 0xa0700 and from there on what the block's number makes them.
 //
 // A standard block's time is drawn from what the rules allow, such that the
 // difficulty after it is one nearer to Config.Difficulty, or stays once it is

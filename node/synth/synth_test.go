@@ -83,7 +83,11 @@ func check(t testing.TB, file []byte) (found []finding) {
 	var prev *mcm.Trailer
 	for i := range trailers {
 		cur := &trailers[i]
-		if err := rules.Check(prev, cur, now); err != nil {
+		err := rules.Check(prev, cur, now)
+		if err == nil {
+			err = rules.CheckPseudoRoot(cur)
+		}
+		if err != nil {
 			var broken *rules.Error
 			if !errors.As(err, &broken) {
 				t.Fatal(err)

@@ -20,6 +20,7 @@ const maxBatch = 1 << 14
 type prover struct {
 	solver   verify.Verifier
 	seed     uint64
+	minBatch int // at least so many candidates at a time, if more than one
 	maxBatch int
 
 	pcg     rand.PCG
@@ -119,7 +120,7 @@ func (p *prover) otherWord(t *mcm.Trailer) {
 // search tries the nonces that propose makes out of t's, in their order, and
 // stores the first whose result is wanted.
 func (p *prover) search(ctx context.Context, t *mcm.Trailer, propose func(*mcm.Trailer), wanted func(*verify.Result) bool) error {
-	check, size := p.solver, min(1<<min(int(t.WorkDifficulty()), 30), p.maxBatch)
+	check, size := p.solver, min(max(1<<min(int(t.WorkDifficulty()), 30), p.minBatch), p.maxBatch)
 	if pow.AlgorithmOf(t) == pow.Trigg {
 		check, size = trigg{}, 1 // quick, so none are tried in vain
 	}
@@ -169,4 +170,27 @@ func (trigg) VerifyPoW(_ context.Context, dst []verify.Result, batch []mcm.Trail
 		return errNotTrigg
 	}
 	return nil
+}
+
+// A Miner gives trailers outside a Config's chain their proof of work.  Like
+// Generate's, its proofs are a function of seed, block and trailer, whichever
+// engine finds them.  It isn't safe for concurrent use.
+type Miner struct{ p *prover }
+
+// NewMiner returns a Miner that asks solver for verdicts.
+func NewMiner(seed uint64, solver verify.Verifier) *Miner {
+	p := newProver(Config{Seed: seed, Solver: solver})
+	p.minBatch = 64 // what makes it worth while for every engine
+	return &Miner{p}
+}
+
+// Mine stores a nonce that proves t's work, where t needs one, and then t's hash.
+func (m *Miner) Mine(ctx context.Context, t *mcm.Trailer) error {
+	return m.p.finish(ctx, t, t.Num(), nil)
+}
+
+// Miss stores a nonce that is good haikus but falls short of t's work by some
+// bits, and then t's hash.  t needs a difficulty above 0.
+func (m *Miner) Miss(ctx context.Context, t *mcm.Trailer) error {
+	return m.p.finish(ctx, t, t.Num(), &Kind{prove: short})
 }

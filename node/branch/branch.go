@@ -13,6 +13,8 @@ type Options struct {
 	// Anchors are blocks of which the weight is known: pin, floor, own tip.  Where
 	// several would do the first counts.
 	Anchors []proof.Anchor
+	// Base is the lowest block that anybody need serve, as in proof.Options.
+	Base mcm.BlockNum
 	// Fresh is how much older than the newest a tip may be to come first; 0 is one
 	// hour, for an honest tip is at most a few minutes old.
 	Fresh time.Duration
@@ -43,7 +45,9 @@ type Branch struct {
 	Trailers int        `json:"trailers"` // stored, from the root on
 	Worked   int        `json:"worked"`   // those with proof of work, all verified
 	Work     mcm.Weight `json:"work"`     // Σ 2^difficulty over them
-	Thin     bool       `json:"thin"`     // fewer than 8 worked: counts for no quorum
+	// Thin is a branch that counts for no quorum: with fewer than 8 worked trailers,
+	// and not followed back to an anchor, to the base, or for 1,000 trailers.
+	Thin bool `json:"thin"`
 
 	Fresh      bool `json:"fresh"`       // the tip is about as new as the newest
 	FirstClass bool `json:"first_class"` // fresh, and at least a quarter as dense as the densest

@@ -126,6 +126,18 @@ func TestThin(t *testing.T) {
 	if c.Quorum || !c.Branch.Thin || c.Branch.Worked != 7 {
 		t.Errorf("seven: quorum %t, thin %t, %d worked", c.Quorum, c.Branch.Thin, c.Branch.Worked)
 	}
+	anchor := chain[90]
+	for name, o := range map[string]branch.Options{
+		"the base":  {Base: c.Branch.First},
+		"an anchor": {Anchors: []proof.Anchor{{Num: anchor.Num(), Hash: *anchor.Hash(), Weight: mcm.Weight{1000}}}},
+	} {
+		if c := choose(t, o, all, clock(chain), branch.Quorum{Peers: 3, Groups: 3}); !c.Quorum || c.Branch.Thin {
+			t.Errorf("seven down to %s: quorum %t, thin %t", name, c.Quorum, c.Branch.Thin)
+		}
+	}
+	if c := choose(t, branch.Options{Base: c.Branch.First - 1}, all, clock(chain), branch.Quorum{}); !c.Branch.Thin {
+		t.Error("seven down to the block above the base are not thin")
+	}
 	chain = m.Grow(chain, 1, difficulty)
 	all = []showing{shows(t, peer(1, 1), chain), shows(t, peer(2, 1), chain), shows(t, peer(3, 1), chain)}
 	if c = choose(t, branch.Options{}, all, clock(chain), branch.Quorum{Peers: 3, Groups: 3}); !c.Quorum || c.Branch.Thin {

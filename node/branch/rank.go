@@ -55,13 +55,13 @@ func (s *Store) branch(leaf *node) *Branch {
 		Trailers: leaf.trailers,
 		Worked:   leaf.worked,
 		Work:     leaf.work,
-		Thin:     leaf.worked < proof.MinWorked,
 		Refused:  leaf.off || s.tooLow(leaf),
 		leaf:     leaf,
 	}
 	if leaf.anchor >= 0 {
 		b.Exact, b.Weight = true, leaf.exact
 	}
+	b.Thin = b.Worked < proof.MinWorked && !b.Exact && b.First > s.o.Base && b.Trailers < proof.MaxExtension
 	b.Peers = make([]netip.Addr, 0, leaf.peers.len())
 	leaf.peers.each(func(i int) { b.Peers = append(b.Peers, s.view.supporters[i].addr) })
 	b.Groups = make([]netip.Prefix, 0, leaf.groups.len())

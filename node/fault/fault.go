@@ -133,13 +133,21 @@ type Fault struct {
 // Error implements error.
 func (f *Fault) Error() string {
 	s := fmt.Sprintf("peer %s: %s", f.Peer, f.Kind)
-	if f.Detail != "" {
-		s += ": " + f.Detail
-	}
-	if f.Err != nil {
-		s += ": " + f.Err.Error()
+	if seen := f.Seen(); seen != "" {
+		s += ": " + seen
 	}
 	return s
+}
+
+// Seen returns what was seen, without who it was and what it is called.
+func (f *Fault) Seen() string {
+	switch {
+	case f.Err == nil:
+		return f.Detail
+	case f.Detail == "":
+		return f.Err.Error()
+	}
+	return f.Detail + ": " + f.Err.Error()
 }
 
 // Unwrap returns what the fault rests on.

@@ -101,7 +101,7 @@ func (v *visit) blame(ctx context.Context, o *Options, a netip.Addr, err error, 
 	case errors.As(err, &finding):
 		return fromFinding(finding, x)
 	case errors.As(err, &f):
-		seen := &observed{kind: f.Kind, detail: f.Error()}
+		seen := &observed{kind: f.Kind, detail: f.Seen()}
 		if f.Kind.Class() == fault.Objective {
 			seen.call = x
 		}

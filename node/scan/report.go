@@ -140,8 +140,13 @@ type Branch struct {
 	Quorum bool // whether its support has the quorum
 }
 
-// MarshalJSON writes the branch with lists that are never null.
+// MarshalJSON writes the branch with lists that are never null, and with a weight
+// that is null unless it is a fact.
 func (b Branch) MarshalJSON() ([]byte, error) {
+	var weight *mcm.Weight
+	if b.Exact {
+		weight = &b.Weight
+	}
 	return json.Marshal(struct {
 		Index      int            `json:"index"`
 		Chosen     bool           `json:"chosen"`
@@ -157,14 +162,15 @@ func (b Branch) MarshalJSON() ([]byte, error) {
 		Fresh      bool           `json:"fresh"`
 		FirstClass bool           `json:"first_class"`
 		Thin       bool           `json:"thin"`
-		Exact      bool           `json:"exact"` // whether weight is a fact
-		Weight     mcm.Weight     `json:"weight"`
+		Refused    bool           `json:"refused"` // lacks a block that every chain must contain
+		Exact      bool           `json:"exact"`
+		Weight     *mcm.Weight    `json:"weight"`
 		Work       mcm.Weight     `json:"work"`
 		Groups     []netip.Prefix `json:"groups"`
 		Peers      []netip.Addr   `json:"peers"`
 	}{
 		b.Index, b.Chosen, b.Quorum, b.Tip, b.Height, time.Unix(int64(b.Time), 0).UTC(), b.Root, b.First,
-		b.Density, b.Worked, b.Trailers, b.Fresh, b.FirstClass, b.Thin, b.Exact, b.Weight, b.Work,
+		b.Density, b.Worked, b.Trailers, b.Fresh, b.FirstClass, b.Thin, b.Refused, b.Exact, weight, b.Work,
 		list(b.Groups), list(b.Peers),
 	})
 }

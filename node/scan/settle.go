@@ -224,20 +224,24 @@ func (s *scan) weights(st *branch.Store, now time.Time) (alarms []Alarm) {
 	for _, l := range lies {
 		c := at[l.Peer]
 		chain, ok := above(&l.Anchor, stored, l.Tip)
-		if c == nil || !ok || s.o.Book.contradicted(l.Peer, l.Stated, l.Tip, now) {
+		if c == nil || !ok {
 			continue
 		}
 		call := *c.asked // of which the HELLO_ACK is left, where the weight is stated
 		call.op, call.first, call.count = wire.OpHello, 0, 0
 		call.anchor, call.chain = &l.Anchor, chain
 		num := l.Num
-		c.lie = &memory.Statement{Weight: l.Stated, Tip: l.Tip, Expires: now.Add(statementLife)}
-		c.faults = append(c.faults, observed{
+		c.lie = &observed{
 			kind:   fault.FalseWeight,
 			num:    &num,
 			detail: fmt.Sprintf("stated weight %v, the tip's is %v", l.Stated, l.Exact),
 			call:   &call,
-		})
+			paid:   s.o.Book.contradicted(l.Peer, l.Stated, l.Tip, now),
+		}
+		if !c.lie.paid {
+			c.statement = &memory.Statement{Weight: l.Stated, Tip: l.Tip, Expires: now.Add(statementLife)}
+		}
+		c.faults = append(c.faults, *c.lie)
 		s.mark(c)
 	}
 	return alarms
@@ -287,7 +291,7 @@ func (s *scan) report(branches []*branch.Branch, choice *branch.Choice, now time
 	valid := false
 	for _, c := range s.contacts {
 		p := c.row()
-		valid = valid || c.proven() && c.enough
+		valid = valid || c.proven() && c.enough && !branches[c.branch-1].Refused
 		if c.calls > 0 {
 			r.Asked++
 		}
@@ -313,5 +317,5 @@ func (s *scan) report(branches []*branch.Branch, choice *branch.Choice, now time
 
 // meets reports whether a branch's support has the quorum.
 func meets(b *branch.Branch, q branch.Quorum) bool {
-	return !b.Thin && len(b.Peers) >= q.Peers && len(b.Groups) >= q.Groups
+	return !b.Thin && !b.Refused && len(b.Peers) >= q.Peers && len(b.Groups) >= q.Groups
 }

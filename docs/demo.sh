@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # The demo behind `make demo`: what kigo does, shown on real trailers, on a
-# synthetic chain through all eras, and on copies with one fault each.  It stops
-# when anything is not as announced.
+# synthetic chain through all eras, on copies with one fault each, and on a fleet
+# of lying peers.  It stops when anything is not as announced.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -99,5 +99,9 @@ fault diff@500001 EMCM_DIFF "a difficulty that does not follow from the block be
 fault bhash@657300 EMCM_BHASH "a version 3 block whose hash is not its own"
 fault file-short@659999 EMCM_FILELEN "a file that ends within a trailer"
 
-printf '\n%sAll as it should be:%s real trailers and the whole chain are valid, the changed word and all %d faults were found. (%d s)\n' \
+title "A network full of liars"
+say "A hundred peers come up on this machine's loopback addresses, with a small chain of their own. Three are plainly honest, some honest but unlucky, and the rest lie, each kind in its own way: about their weight, their height, their work, about other peers, or by how they speak. Then Kigo scans them. A copy of a genuine proof counts for the chain it was copied from, and cheap work makes a branch that ranks last; nothing moves the choice of the honest chain."
+run 0 chaos --quick --peers 100 --honest 3 --seed 1
+
+printf '\n%sAll as it should be:%s real trailers and the whole chain are valid, the changed word and all %d faults were found, and the liars did not move the choice of chain. (%d s)\n' \
 	"$bold" "$off" "$faults" "$SECONDS"

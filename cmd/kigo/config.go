@@ -12,19 +12,27 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 	"github.com/spf13/viper"
 
 	"kigo/cpu"
+	"kigo/node/api"
 	"kigo/node/verify"
+	"kigo/node/wire"
 )
 
 // A Config is all that can be set; docs/commands.md tells how.
 type Config struct {
-	Verify VerifyConfig
-	Log    LogConfig
+	Verify  VerifyConfig
+	Network NetworkConfig
+	Scan    ScanConfig
+	Chain   ChainConfig
+	Data    DataConfig
+	API     APIConfig
+	Log     LogConfig
 }
 
 // A VerifyConfig says how proof of work is checked.
@@ -49,19 +57,43 @@ type LogConfig struct {
 // defaults are the values of all keys.  viper only unmarshals environment
 // variables of keys it knows, so each one is named here.
 var defaults = map[string]any{
-	"verify.engine":     []string{},
-	"verify.disable":    []string{},
-	"verify.workers":    0,
-	"verify.audit-rate": verify.DefaultSample,
-	"log.level":         "info",
-	"log.format":        "text",
+	"verify.engine":      []string{},
+	"verify.disable":     []string{},
+	"verify.workers":     0,
+	"verify.audit-rate":  verify.DefaultSample,
+	"network.port":       wire.DefaultPort,
+	"network.peers":      []string{},
+	"network.core-file":  "",
+	"network.private":    false,
+	"network.group-bits": 16,
+	"scan.quorum-peers":  3,
+	"scan.quorum-groups": 3,
+	"scan.parallel":      256,
+	"scan.timeout":       5 * time.Minute,
+	"scan.retry":         5 * time.Second,
+	"chain.pin":          "",
+	"chain.floor":        "",
+	"data.dir":           "",
+	"api.listen":         "",
+	"log.level":          "info",
+	"log.format":         "text",
 }
 
 // flagKeys says which flag sets which key, where a command has the flag.
 var flagKeys = map[string]string{
-	"engine":    "verify.engine",
-	"workers":   "verify.workers",
-	"log-level": "log.level",
+	"engine":        "verify.engine",
+	"workers":       "verify.workers",
+	"port":          "network.port",
+	"peer":          "network.peers",
+	"core-file":     "network.core-file",
+	"private":       "network.private",
+	"quorum-peers":  "scan.quorum-peers",
+	"quorum-groups": "scan.quorum-groups",
+	"timeout":       "scan.timeout",
+	"retry":         "scan.retry",
+	"data-dir":      "data.dir",
+	"listen":        "api.listen",
+	"log-level":     "log.level",
 }
 
 //go:embed kigo.sample.yaml
@@ -207,6 +239,13 @@ func (c *Config) Validate() error {
 	if !(c.Verify.AuditRate >= 0 && c.Verify.AuditRate <= 1) {
 		bad("verify.audit-rate", c.Verify.AuditRate, "between 0 and 1")
 	}
+	c.Network.validate(bad)
+	c.Scan.validate(bad)
+	if c.API.Listen != "" {
+		if err := api.CheckListen(c.API.Listen, false); err != nil {
+			errs = append(errs, fmt.Errorf("api.listen: %w", err))
+		}
+	}
 	if levels := []string{"debug", "info", "warn", "error"}; !slices.Contains(levels, c.Log.Level) {
 		bad("log.level", fmt.Sprintf("%q", c.Log.Level), "one of "+strings.Join(levels, ", "))
 	}
@@ -332,6 +371,9 @@ func (s *settings) print(w io.Writer) error {
 		value := fmt.Sprint(s.viper.Get(key))
 		if list := s.viper.GetStringSlice(key); strings.HasPrefix(value, "[") {
 			value = strings.Join(list, ",")
+		}
+		if _, is := defaults[key].(time.Duration); is {
+			value = s.viper.GetDuration(key).String()
 		}
 		if value == "" {
 			value = "-"

@@ -43,6 +43,10 @@ type engineState struct {
 // it.
 type engines struct {
 	*verify.Router
+	// miner is the same engines unwatched.  Nearly all that a search for nonces
+	// asks is answered bad, and the oracle would have to repeat it.
+	miner verify.Verifier
+
 	mu   sync.Mutex
 	work map[string]bool // names of engines that have checked something
 }
@@ -134,7 +138,7 @@ func (a *app) openEngines(ctx context.Context) (*engines, error) {
 		return nil, fmt.Errorf("engine %s, which every other is held against, can't be trusted: self-test %s", oracleName, oracle.SelfTest)
 	}
 	e := &engines{work: map[string]bool{}}
-	var backends []verify.Backend
+	var backends, bare []verify.Backend
 	for _, s := range states {
 		if err := a.missing(s.Name, s.Reason); err != nil {
 			return nil, err
@@ -142,6 +146,7 @@ func (a *app) openEngines(ctx context.Context) (*engines, error) {
 		switch {
 		case s.Chosen:
 			backends = append(backends, e.watch(s.backend, oracle.backend, a))
+			bare = append(bare, s.backend)
 		case strings.HasPrefix(s.SelfTest, failed):
 			a.log.Error("engine fails its known answers and is not used", "engine", s.Name, "err", s.SelfTest)
 		}
@@ -149,7 +154,8 @@ func (a *app) openEngines(ctx context.Context) (*engines, error) {
 	if len(backends) == 0 {
 		return nil, a.noEngine()
 	}
-	e.Router = verify.NewRouter(a.log, nil, backends...)
+	e.Router = verify.NewRouter(a.log, a.metrics, backends...)
+	e.miner = verify.NewRouter(a.log, nil, bare...) // closed with the other
 	return e, nil
 }
 
@@ -176,7 +182,7 @@ func (e *engines) watch(b verify.Backend, oracle verify.Verifier, a *app) verify
 	if b.Info().Name == oracleName {
 		return b
 	}
-	return verify.Audited(b, oracle, verify.AuditOptions{Sample: a.conf.Verify.AuditRate, Log: a.log})
+	return verify.Audited(b, oracle, verify.AuditOptions{Sample: a.conf.Verify.AuditRate, Log: a.log, Metrics: a.metrics})
 }
 
 // distrusted reports whether an engine was found out: then what it has called

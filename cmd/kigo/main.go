@@ -1,5 +1,5 @@
-// Command kigo judges Mochimo trailers: whether a trailer file keeps the rules
-// of the chain and carries every proof of work it claims.
+// Command kigo judges Mochimo trailers and the peers that serve them: whether
+// they keep the rules of the chain and carry every proof of work they claim.
 package main
 
 import (
@@ -19,6 +19,7 @@ const (
 	exitFailed      = 1 // our own failure
 	exitUsage       = 2 // wrong words or config
 	exitInvalid     = 3 // found invalid
+	exitNobody      = 4 // no peers, or no proven quorum
 	exitInterrupted = 130
 )
 
@@ -39,8 +40,11 @@ func usagef(format string, args ...any) error {
 // errInterrupted is what is said when a signal has ended a command.
 var errInterrupted = errors.New("interrupted")
 
-// errInvalid ends a command that has reported what it found invalid.
-var errInvalid = &exitError{exitInvalid, ""}
+// These end a command that has reported what it found.
+var (
+	errInvalid = &exitError{exitInvalid, ""}
+	errNobody  = &exitError{exitNobody, ""}
+)
 
 // grace is how long a command has to end after a signal.  What keeps it longer is
 // a call into the system that nothing can end, such as opening a FIFO.

@@ -29,6 +29,7 @@ func TestMain(m *testing.M) {
 		panic(err)
 	}
 	os.Setenv("XDG_CONFIG_HOME", home)
+	os.Setenv("XDG_STATE_HOME", home)
 	os.Setenv("HOME", home)
 	code := m.Run()
 	os.RemoveAll(home)
@@ -224,5 +225,13 @@ func TestManAndCompletion(t *testing.T) {
 	contains(t, "the man page", string(readFile(t, filepath.Join(dir, "kigo-verify.1"))), "tfile.dat", "--segment")
 	for _, shell := range []string{"bash", "zsh", "fish", "powershell"} {
 		contains(t, shell+" completion", kigo(t, "completion", shell).want(t, 0), "kigo")
+	}
+}
+
+// fromJSONLoosely decodes output into fields that are only some of it.
+func fromJSONLoosely(t testing.TB, s string, into any) {
+	t.Helper()
+	if err := json.Unmarshal([]byte(s), into); err != nil {
+		t.Fatalf("%v in %.2000s", err, s)
 	}
 }

@@ -7,26 +7,34 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+
+	"kigo/node/verify"
 )
 
 // An app is what the commands share once flags and config are read.
 type app struct {
 	settings settings
 	conf     Config
-	log      *slog.Logger
+	screen   *screen // stderr
+	level    slog.LevelVar
+	log      *slog.Logger    // of that level, to the screen
+	metrics  *verify.Metrics // of the engines, nil where nobody sees them
 }
 
 func newRoot(stdin io.Reader, stdout, stderr io.Writer) *cobra.Command {
 	a := &app{}
 	root := &cobra.Command{
 		Use:   "kigo",
-		Short: "Judge Mochimo trailers, proof of work included",
+		Short: "Judge Mochimo trailers and peers, proof of work included",
 		Long: `Kigo judges the trailers of the Mochimo blockchain: that they keep the rules of
-the chain, link to one another, and carry every proof of work they claim.
+the chain, link to one another, and carry every proof of work they claim.  It
+judges peers by the trailers they serve.
 
 Results go to stdout, progress and logs to stderr.  Exit codes: 0 done and good,
-1 our own failure, 2 wrong words or config, 3 found invalid, 130 interrupted.`,
+1 our own failure, 2 wrong words or config, 3 found invalid, 4 no peers or no
+proven quorum, 130 interrupted.`,
 		Example: `  kigo verify tfile.dat             is this trailer file what it claims to be?
+  kigo scan --peer 192.0.2.1        what does the network know, and who proves it?
   kigo show tfile.dat 608001        a block in words, with its haiku
   kigo devices                      which engines can this machine use?
   kigo bench                        how fast are they?`,
@@ -57,7 +65,7 @@ Results go to stdout, progress and logs to stderr.  Exit codes: 0 done and good,
 
 	root.AddCommand(
 		newVerify(a), newPow(a), newShow(a), newSynth(a), newDevices(a), newBench(a),
-		newPins(a), newConfig(a), newVersion(), newMan(),
+		newPins(a), newScan(a), newCheck(a), newChaos(a), newEvidence(a), newConfig(a), newVersion(), newMan(),
 	)
 	root.InitDefaultCompletionCmd() // it keeps the output that is set now
 	root.SetHelpCommand(newHelp(root))
@@ -116,11 +124,21 @@ func (a *app) setup(cmd *cobra.Command) error {
 	if err := level.UnmarshalText([]byte(a.conf.Log.Level)); err != nil {
 		return fmt.Errorf("log.level: %w", err) // Validate has let it through
 	}
-	opts := &slog.HandlerOptions{Level: level}
+	a.level.Set(level)
+	opts := &slog.HandlerOptions{Level: &a.level}
+	a.screen = newScreen(cmd.ErrOrStderr())
 	if a.conf.Log.Format == "json" {
-		a.log = slog.New(slog.NewJSONHandler(cmd.ErrOrStderr(), opts))
+		a.log = slog.New(slog.NewJSONHandler(a.screen, opts))
 	} else {
-		a.log = slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), opts))
+		a.log = slog.New(slog.NewTextHandler(a.screen, opts))
 	}
 	return nil
+}
+
+// quieten logs warnings only, unless the user has named a level: what a command
+// that runs once has to say of each peer is in its table.
+func (a *app) quieten() {
+	if a.settings.from["log.level"] == "default" {
+		a.level.Set(slog.LevelWarn)
+	}
 }

@@ -1,0 +1,122 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"regexp"
+	"strconv"
+	"time"
+)
+
+// A NetworkConfig says which peers there are and how they are called.
+type NetworkConfig struct {
+	// Port is where all peers listen.
+	Port int
+	// Peers lists IPv4 addresses or host names that are asked first.
+	Peers []string
+	// CoreFile is a list of more of them in the C node's form, none when empty.
+	CoreFile string `mapstructure:"core-file"`
+	// Private says whether addresses of private networks are called too.
+	Private bool
+	// GroupBits is how many bits of two addresses are alike when the two count as
+	// one group.
+	GroupBits int `mapstructure:"group-bits"`
+}
+
+// A ScanConfig says how a scan goes and what it takes to be content.
+type ScanConfig struct {
+	// QuorumPeers in QuorumGroups groups have to support the chosen branch.
+	QuorumPeers  int `mapstructure:"quorum-peers"`
+	QuorumGroups int `mapstructure:"quorum-groups"`
+	// Parallel is how many calls are under way at most.
+	Parallel int
+	// Timeout ends a scan that finds no quorum.
+	Timeout time.Duration
+	// Retry is the pause before a peer that closed without an answer, or may be
+	// changing branches, is asked once more.
+	Retry time.Duration
+}
+
+// A ChainConfig names pin files (see kigo pins) of blocks that every accepted
+// chain contains.
+type ChainConfig struct {
+	Pin   string
+	Floor string
+}
+
+// A DataConfig says where Kigo keeps what it remembers.
+type DataConfig struct {
+	// Dir is a folder, that of the user's state when empty.
+	Dir string
+}
+
+// An APIConfig says where metrics and status are served.
+type APIConfig struct {
+	// Listen is host:port on a loopback address; nothing listens when it is empty.
+	Listen string
+}
+
+// validate calls bad for each value that can't be used.
+func (c *NetworkConfig) validate(bad func(key string, value any, allowed string)) {
+	if c.Port < 1 || c.Port > 65535 {
+		bad("network.port", c.Port, "between 1 and 65535")
+	}
+	for _, p := range c.Peers {
+		if err := checkPeer(p); err != nil {
+			bad("network.peers", fmt.Sprintf("%q", p), err.Error())
+		}
+	}
+	if c.GroupBits < 1 || c.GroupBits > 32 {
+		bad("network.group-bits", c.GroupBits, "between 1 and 32")
+	}
+}
+
+// validate calls bad for each value that can't be used.
+func (c *ScanConfig) validate(bad func(key string, value any, allowed string)) {
+	for _, v := range []struct {
+		key        string
+		value, max int
+	}{
+		{"scan.quorum-peers", c.QuorumPeers, 4096},
+		{"scan.quorum-groups", c.QuorumGroups, 4096},
+		{"scan.parallel", c.Parallel, 4096},
+	} {
+		if v.value < 1 || v.value > v.max {
+			bad(v.key, v.value, fmt.Sprintf("between 1 and %d", v.max))
+		}
+	}
+	if c.QuorumPeers < c.QuorumGroups {
+		bad("scan.quorum-groups", c.QuorumGroups, fmt.Sprintf("at most scan.quorum-peers (%d): each peer is in one group", c.QuorumPeers))
+	}
+	if c.Timeout < time.Second || c.Timeout > time.Hour {
+		bad("scan.timeout", c.Timeout, "between 1s and 1h")
+	}
+	if c.Retry < time.Millisecond || c.Retry > time.Minute {
+		bad("scan.retry", c.Retry, "between 1ms and 1m")
+	}
+}
+
+// hostName is a name that a resolver may be asked for.
+var hostName = regexp.MustCompile(`^([a-zA-Z0-9_]([a-zA-Z0-9_-]*[a-zA-Z0-9_])?\.)*[a-zA-Z]([a-zA-Z0-9_-]*[a-zA-Z0-9_])?\.?$`)
+
+// checkPeer returns an error, which completes "... is not", unless s is an IPv4
+// address or may be the name of a host.
+func checkPeer(s string) error {
+	const want = "an IPv4 address or a host name"
+	if a, err := netip.ParseAddr(s); err == nil && a.Is4() {
+		return nil
+	} else if err == nil {
+		return errors.New(want + ": the protocol has no IPv6")
+	}
+	if len(s) <= 253 && hostName.MatchString(s) {
+		return nil
+	}
+	if host, port, err := net.SplitHostPort(s); err == nil && checkPeer(host) == nil {
+		if _, err := strconv.ParseUint(port, 10, 16); err == nil {
+			return errors.New(want + " alone: all peers have one port, network.port (--port " + port + ")")
+		}
+	}
+	return errors.New(want)
+}

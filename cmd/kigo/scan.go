@@ -1,0 +1,210 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"sync/atomic"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"kigo/node/api"
+	"kigo/node/evidence"
+	"kigo/node/scan"
+)
+
+type scanFlags struct {
+	json, all bool
+	every     time.Duration
+	network   networkFlags
+}
+
+func newScan(a *app) *cobra.Command {
+	var f scanFlags
+	cmd := &cobra.Command{
+		Use:   "scan",
+		Short: "Ask the network: every peer's claim, proof and verdict; the chosen chain",
+		Long: `Scan calls the peers it is told of and all that they name, asks each for its
+chain and the last trailers of it, and checks these in full, every proof of work
+included.  What a peer claims decides nothing: a branch is chosen by what is
+proven, and it takes a quorum of proven peers in several groups.
+
+A scan sees only the ends of chains, so the weight of the chosen one is not
+proven; its last blocks are.
+
+Peers come from --peer, --core-file, the settings network.peers and
+network.core-file, and the memory of earlier scans.  Exit code 4 if no branch has
+a quorum.`,
+		Example: `  kigo scan --peer 192.0.2.1 --peer node.example.org
+  kigo scan --core-file startnodes.lst --json
+  kigo scan --every 5m --listen 127.0.0.1:2096`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			switch {
+			case cmd.Flags().Changed("every") && f.every < time.Second:
+				return usagef("--every %v: want at least 1s", f.every)
+			case cmd.Flags().Changed("listen") && f.every == 0:
+				return usagef("--listen serves between scans, so it needs --every, such as --every 5m")
+			}
+			return a.scan(cmd, &f)
+		},
+	}
+	fs := cmd.Flags()
+	fs.StringSlice("peer", nil, "ask this `ADDRESS` or host name first; may be given again")
+	fs.String("core-file", "", "a `FILE` with more of them, one to a line, as the C node's start list")
+	fs.Bool("private", false, "call addresses of private networks too")
+	fs.Int("quorum-peers", defaults["scan.quorum-peers"].(int), "proven peers that a quorum takes")
+	fs.Int("quorum-groups", defaults["scan.quorum-groups"].(int), "groups that they have to come from")
+	fs.BoolVar(&f.all, "all", false, "list every peer, however many there are")
+	fs.BoolVar(&f.json, "json", false, "print one JSON object")
+	fs.DurationVar(&f.every, "every", 0, "scan again after this time, until interrupted")
+	fs.String("listen", "", "serve metrics and status at this loopback `ADDRESS` meanwhile")
+	f.network.add(cmd)
+	return cmd
+}
+
+func (a *app) scan(cmd *cobra.Command, f *scanFlags) (err error) {
+	ctx := cmd.Context()
+	if f.every == 0 {
+		a.quieten()
+	}
+	n, err := a.openNetwork(ctx, &f.network)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, n.Close()) }()
+	if err := n.fillBook(ctx); err != nil {
+		return err
+	}
+	once := func(ctx context.Context) (*scan.Report, error) {
+		r, err := n.watched(ctx, "scan", scan.Run)
+		if err != nil {
+			return nil, err
+		}
+		if len(r.Peers) == 0 {
+			return nil, n.noPeers()
+		}
+		if f.json {
+			return r, writeJSON(cmd.OutOrStdout(), r)
+		}
+		out := &printer{w: cmd.OutOrStdout()}
+		width, _ := size(out.w)
+		printScan(out, r, width, f.all, n.conf.Network.Port, paletteFor(out.w))
+		return r, out.err
+	}
+	if f.every == 0 {
+		r, err := once(ctx)
+		if err == nil && r.State != scan.Quorum {
+			err = errNobody
+		}
+		return err
+	}
+	return n.serve(ctx, f.every, func(ctx context.Context, publish func(*scan.Report)) error {
+		tick := time.NewTicker(f.every)
+		defer tick.Stop()
+		for {
+			r, err := once(ctx)
+			if err != nil {
+				return err
+			}
+			publish(r)
+			select {
+			case <-tick.C:
+			case <-ctx.Done():
+				return context.Cause(ctx)
+			}
+		}
+	})
+}
+
+// noPeers says how to name a peer.
+func (n *network) noPeers() error {
+	if len(n.conf.Network.Peers) > 0 {
+		return &exitError{exitNobody, "none of the peers that were named has an address"}
+	}
+	return usagef("no peer is known: name one with --peer ADDRESS, a list with --core-file FILE, or put network.peers into the config file (kigo config init)")
+}
+
+// watched runs a scan and shows how it goes.  When it is interrupted it says what
+// was found till then.
+func (n *network) watched(ctx context.Context, what string, run func(context.Context, scan.Options) (*scan.Report, error)) (*scan.Report, error) {
+	w := newWatch(n.screen, what)
+	o := n.options
+	o.OnChange = w.note
+	r, err := run(ctx, o)
+	w.end()
+	if err != nil && r != nil && ctx.Err() != nil {
+		note := "nothing is kept (--no-memory)"
+		if n.memory != nil {
+			note = "what was found is remembered"
+		}
+		fmt.Fprintf(n.screen, "%s, %s\n", summary(r), note)
+	}
+	return r, err
+}
+
+// serve runs work, which scans again and again, with a listener beside it if the
+// settings name one.
+func (n *network) serve(ctx context.Context, every time.Duration, work func(ctx context.Context, publish func(*scan.Report)) error) error {
+	s := &source{network: n}
+	if n.conf.API.Listen == "" {
+		return work(ctx, s.last.Store)
+	}
+	ln, err := net.Listen("tcp", n.conf.API.Listen)
+	if err != nil {
+		return usagef("api.listen: %v", err)
+	}
+	n.log.Info("listener is up", "addr", ln.Addr().String())
+	ctx, cancel := context.WithCancelCause(ctx)
+	b := build()
+	handler := api.New(api.Options{
+		Source: s, Registry: n.registry, Log: n.log,
+		Build:      api.Build{Version: b.Version, Revision: b.Revision, Go: b.Go},
+		MaxScanAge: max(api.DefaultMaxAge, 2*every),
+	})
+	failed := make(chan error, 1)
+	go func() {
+		err := api.Serve(ctx, ln, handler)
+		cancel(err) // scans that nobody can look at end too
+		failed <- err
+	}()
+	err = work(ctx, s.last.Store)
+	cancel(nil)
+	return cmp.Or(<-failed, err)
+}
+
+// A source is what the listener shows.
+type source struct {
+	*network
+	last atomic.Pointer[scan.Report]
+}
+
+// Report implements api.Source.
+func (s *source) Report() *scan.Report { return s.last.Load() }
+
+// Evidence implements api.Source.
+func (s *source) Evidence(context.Context) ([]*evidence.Record, error) {
+	if s.memory == nil {
+		return nil, nil
+	}
+	return s.memory.Evidence()
+}
+
+// Engines implements api.Source.
+func (s *source) Engines() []api.EngineStatus {
+	var all []api.EngineStatus
+	for _, e := range s.engines.Status() {
+		status := api.EngineStatus{Name: e.Info.Name, Retired: e.Retired}
+		if e.Err != nil {
+			status.Detail = e.Err.Error()
+		}
+		all = append(all, status)
+	}
+	return all
+}
+
+// Now implements api.Source.
+func (s *source) Now() time.Time { return time.Now() }

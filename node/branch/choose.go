@@ -134,10 +134,11 @@ func (c *contest) settle(nodes []*node, common mcm.BlockNum) (best outcome) {
 func (c *contest) compare(a, b *node, common mcm.BlockNum) (order int, why reason) {
 	x, y := c.of[a], c.of[b]
 	work := a.work.Cmp(b.work)
-	if common+1 < mcm.V30Trigger && work != 0 && a.root == b.root {
-		return work, byWork
-	}
-	if order = c.weight(a).Cmp(c.weight(b)); order != 0 {
+	if common+1 < mcm.V30Trigger && a.root == b.root {
+		if work != 0 {
+			return work, byWork
+		}
+	} else if order = c.weight(a).Cmp(c.weight(b)); order != 0 {
 		return order, byWeight
 	}
 	if order = cmp.Compare(len(x.Groups), len(y.Groups)); order != 0 {

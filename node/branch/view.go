@@ -188,7 +188,7 @@ func follows(n *node, num mcm.BlockNum) bool { return n.t.Num() == num+1 && num+
 // anchor finds the trailers whose weight a, the i-th anchor, makes exact: those that
 // hang together with it by version 3's links, which fix every trailer in between.
 func (v *view) anchor(i int, a *proof.Anchor, byHash map[mcm.Hash][]*node) {
-	if a.Num+1 < mcm.V30Trigger {
+	if a.Num < mcm.V30Trigger {
 		return
 	}
 	for _, n := range byHash[a.Hash] {
@@ -203,10 +203,17 @@ func (v *view) anchor(i int, a *proof.Anchor, byHash map[mcm.Hash][]*node) {
 		return
 	}
 	for _, n := range v.nodes {
-		if n.parent == nil && follows(n, a.Num) && *n.t.PrevHash() == a.Hash {
+		if n.parent == nil && follows(n, a.Num) && *n.t.PrevHash() == a.Hash && n.paidFor() {
 			n.spread(i, a.Weight)
 		}
 	}
+}
+
+// paidFor reports whether n has the work for its difficulty, whatever is below it.
+// Without a parent nothing else binds the difficulty: a pseudoblock could have any,
+// and a field above 255 means far less work than the blocks after it may weigh.
+func (n *node) paidFor() bool {
+	return proof.IsWorked(&n.t) && n.t.Difficulty() == uint32(n.t.WorkDifficulty())
 }
 
 // spread gives n and all that follow it their exact weight: below is what the chain

@@ -56,9 +56,16 @@ func TestMore(t *testing.T) {
 	if _, count := show(chain).More(options()); count != 0 {
 		t.Errorf("before Work: got %d", count)
 	}
-	_, _, enough := thin(t, 300, proof.MinWorked)
+	_, enoughChain, enough := thin(t, 300, proof.MinWorked)
 	if _, count := enough.More(options()); count != 0 {
 		t.Errorf("with enough worked trailers: got %d", count)
+	}
+	enough.Contested = true
+	if first, count := enough.More(options()); first != base || count != 300-54 {
+		t.Errorf("contested, with enough worked trailers: got %d from %v", count, first)
+	}
+	if f := enough.Extend(enoughChain[:300-54], options(), clock(enoughChain)); f != nil || len(enough.Trailers) != 300 {
+		t.Errorf("contested: extending gives %v, %d trailers", f, len(enough.Trailers))
 	}
 	_, _, long := thin(t, 1300, 0)
 	if first, count := long.More(options()); first != base+300 || count != proof.MaxExtension-proof.Segment {

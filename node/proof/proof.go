@@ -62,8 +62,11 @@ type Finding struct {
 }
 
 func (f *Finding) Error() string {
-	if f.Rule != "" {
+	switch {
+	case f.Rule != "":
 		return fmt.Sprintf("%s: block %v: %s: %s", f.Kind, f.Num, f.Rule, f.Detail)
+	case f.Kind == fault.TooLong, f.Kind == fault.BadList, f.Kind == fault.BadFrame: // of packets
+		return fmt.Sprintf("%s: %s", f.Kind, f.Detail)
 	}
 	return fmt.Sprintf("%s: block %v: %s", f.Kind, f.Num, f.Detail)
 }
@@ -87,6 +90,9 @@ type Proof struct {
 	First    mcm.BlockNum  // number of the first trailer that was asked for
 	Trailers []mcm.Trailer // oldest first
 	Finding  *Finding      // what is wrong; nil for nothing that is known
+	// Contested has More ask for older trailers whatever the proof holds, for another
+	// branch may part right below it.
+	Contested bool
 
 	// What Work found out.
 	Worked int        // trailers with proof of work, all verified
@@ -134,11 +140,11 @@ func Free(claim wire.State, o Options, now int64) *Finding {
 }
 
 // More returns the range to ask for that Extend puts in front of a proof whose
-// worked trailers are fewer than MinWorked; count 0 when there is nothing to ask
-// for, because the proof has enough of them, MaxExtension trailers, or all down to
-// o.Base.
+// worked trailers are fewer than MinWorked, or that is Contested; count 0 when there
+// is nothing to ask for, because the proof has enough of them, MaxExtension trailers,
+// or all down to o.Base.
 func (p *Proof) More(o Options) (first mcm.BlockNum, count int) {
-	if !p.Done || p.Worked >= MinWorked || p.First <= o.Base || len(p.Trailers) >= MaxExtension {
+	if !p.Done || p.Worked >= MinWorked && !p.Contested || p.First <= o.Base || len(p.Trailers) >= MaxExtension {
 		return 0, 0
 	}
 	count = MaxExtension - len(p.Trailers)

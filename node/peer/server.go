@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/netip"
 	"sync"
+	"syscall"
 	"time"
 
 	"kigo/node/fault"
@@ -119,11 +120,10 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 	for {
 		conn, err := ln.Accept()
 		if err != nil {
-			var temporary interface{ Temporary() bool }
 			switch {
 			case ctx.Err() != nil:
 				return nil
-			case errors.As(err, &temporary) && temporary.Temporary():
+			case passes(err):
 				s.o.Log.Warn("can't accept a connection", "err", err)
 				select {
 				case <-ctx.Done():
@@ -154,6 +154,22 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 			s.o.Metrics.connections.WithLabelValues(outcome).Inc()
 			s.o.Log.Debug("connection ended", "peer", session.Peer(), "outcome", outcome, "err", err)
 		})
+	}
+}
+
+// passes reports whether Accept may succeed when it is called again: unless the
+// socket itself is no good any more, what failed was one connection, or something
+// we are short of.
+func passes(err error) bool {
+	var temporary interface{ Temporary() bool }
+	var errno syscall.Errno
+	switch {
+	case errors.As(err, &temporary) && temporary.Temporary():
+		return true
+	case errors.As(err, &errno):
+		return errno != syscall.EBADF && errno != syscall.EINVAL && errno != syscall.ENOTSOCK
+	default:
+		return false
 	}
 }
 

@@ -2,13 +2,16 @@ package peer_test
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"io"
 	"net"
 	"net/netip"
+	"os"
 	"slices"
 	"sync"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -236,6 +239,7 @@ func TestServeStops(t *testing.T) {
 type failing struct {
 	net.Listener
 	passing int
+	passes  error // temporary{} if nil
 }
 
 var errGone = errors.New("gone")
@@ -247,7 +251,7 @@ func (temporary) Temporary() bool { return true }
 
 func (l *failing) Accept() (net.Conn, error) {
 	if l.passing--; l.passing >= 0 {
-		return nil, temporary{}
+		return nil, cmp.Or(l.passes, error(temporary{}))
 	}
 	return nil, errGone
 }
@@ -255,7 +259,7 @@ func (l *failing) Accept() (net.Conn, error) {
 func TestServeFails(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		began := time.Now()
-		err := peer.NewServer(&shelf{}, peer.ServerOptions{}).Serve(t.Context(), &failing{newPiped(), 3})
+		err := peer.NewServer(&shelf{}, peer.ServerOptions{}).Serve(t.Context(), &failing{newPiped(), 3, nil})
 		if err != errGone || time.Since(began) == 0 {
 			t.Errorf("%v after %v", err, time.Since(began))
 		}
@@ -263,10 +267,39 @@ func TestServeFails(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
-		if err := peer.NewServer(&shelf{}, peer.ServerOptions{}).Serve(ctx, &failing{newPiped(), 1e9}); err != nil {
+		if err := peer.NewServer(&shelf{}, peer.ServerOptions{}).Serve(ctx, &failing{newPiped(), 1e9, nil}); err != nil {
 			t.Errorf("%v, want nil for a context that ended", err)
 		}
 	})
+}
+
+// TestServeGoesOn: what one connection, a firewall or a shortage does to Accept ends
+// nobody else's service; a socket that is gone does.
+func TestServeGoesOn(t *testing.T) {
+	for _, c := range []struct {
+		errno syscall.Errno
+		want  error
+	}{
+		{syscall.EMFILE, errGone},
+		{syscall.ENFILE, errGone},
+		{syscall.ENOBUFS, errGone},
+		{syscall.ENOMEM, errGone},
+		{syscall.ECONNABORTED, errGone},
+		{syscall.EPERM, errGone},
+		{syscall.EPROTO, errGone},
+		{syscall.ENETDOWN, errGone},
+		{syscall.EHOSTUNREACH, errGone},
+		{syscall.EBADF, syscall.EBADF},
+		{syscall.EINVAL, syscall.EINVAL},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			err := &net.OpError{Op: "accept", Net: "tcp4", Err: os.NewSyscallError("accept4", c.errno)}
+			got := peer.NewServer(&shelf{}, peer.ServerOptions{}).Serve(t.Context(), &failing{newPiped(), 3, err})
+			if !errors.Is(got, c.want) {
+				t.Errorf("%v: %v, want %v", c.errno, got, c.want)
+			}
+		})
+	}
 }
 
 // TestRequests: each request, the answer, and what the caller is charged with

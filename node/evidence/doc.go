@@ -13,6 +13,6 @@
 // asked, for the clock, and for the anchor of a false weight, which says what the
 // writer held to be true; Verify names them where a verdict rests on them.
 //
-// The kinds: invalid_trailer, wrong_numbers, too_long, bad_list, bad_frame and
-// false_weight.
+// The kinds: invalid_trailer, wrong_numbers, too_long, bad_list, bad_frame,
+// false_weight and foreign_range.
 package evidence

@@ -240,6 +240,17 @@ func samples(tb testing.TB) []sample {
 	rng.Claim, rng.Count, rng.Next = broken.state(), 80, &broken.trailers[80]
 	add("range/trailer behind it", rng, fault.InvalidTrailer, rules.Difficulty, base+80)
 
+	// The same range with a seam, once deep below the tip.
+	far := newChain(tb, 160)
+	seam := proofOf(far)
+	seam.First, seam.Count = base, len(far.trailers)-proof.Segment
+	seam.Next = &far.segment()[0]
+	torn := append([]mcm.Trailer(nil), far.trailers[:seam.Count]...)
+	torn[50].PrevHash()[0] ^= 1
+	*torn[50].Hash() = sha256.Sum256(torn[50][:128])
+	seam.Packets = answer(tb, far.state(), wire.OpSendFile, mcm.Bytes(torn))
+	add("range/foreign", seam, fault.ForeignRange, "", base+50)
+
 	// Numbers and lengths.
 	shifted := proofOf(honest)
 	shifted.Packets = answer(tb, honest.state(), wire.OpSendFile, mcm.Bytes(honest.trailers[len(honest.trailers)-proof.Segment-1:len(honest.trailers)-1]))

@@ -29,28 +29,28 @@ func (r *Record) MarshalJSON() ([]byte, error) {
 		next = hex.EncodeToString(r.Next[:])
 	}
 	return json.Marshal(struct {
-		ID      string       `json:"id"`
-		Time    time.Time    `json:"time"`
-		Peer    netip.Addr   `json:"peer"`
-		Kind    fault.Kind   `json:"kind"`
-		Rule    rules.Rule   `json:"rule"`
-		Num     mcm.BlockNum `json:"block"`
-		Detail  string       `json:"detail"`
-		Claim   claim        `json:"claim"`
-		Op      string       `json:"asked"`
-		First   mcm.BlockNum `json:"first"`
-		Count   int          `json:"count"`
-		IDs     [2]uint16    `json:"ids"`
-		Packets []string     `json:"packets"`
-		Next    string       `json:"next,omitempty"`
-		Anchor  *anchor      `json:"anchor,omitempty"`
-		Chain   []string     `json:"chain,omitempty"`
-		Base    mcm.BlockNum `json:"base"`
-		Height  *anchor      `json:"height_anchor,omitempty"`
-		Old     bool         `json:"allow_old"`
-		RuleSet int          `json:"rule_set"`
+		ID      string        `json:"id"`
+		Time    time.Time     `json:"time"`
+		Peer    netip.Addr    `json:"peer"`
+		Kind    fault.Kind    `json:"kind"`
+		Rule    rules.Rule    `json:"rule"`
+		Num     *mcm.BlockNum `json:"block"`
+		Detail  string        `json:"detail"`
+		Claim   claim         `json:"claim"`
+		Op      string        `json:"asked"`
+		First   mcm.BlockNum  `json:"first"`
+		Count   int           `json:"count"`
+		IDs     [2]uint16     `json:"ids"`
+		Packets []string      `json:"packets"`
+		Next    string        `json:"next,omitempty"`
+		Anchor  *anchor       `json:"anchor,omitempty"`
+		Chain   []string      `json:"chain,omitempty"`
+		Base    mcm.BlockNum  `json:"base"`
+		Height  *anchor       `json:"height_anchor,omitempty"`
+		Old     bool          `json:"allow_old"`
+		RuleSet int           `json:"rule_set"`
 	}{
-		r.ID, r.Time, r.Peer, r.Kind, r.Rule, r.Num, r.Detail, claim(r.Claim), r.Op.String(), r.First, r.Count,
+		r.ID, r.Time, r.Peer, r.Kind, r.Rule, r.Block(), r.Detail, claim(r.Claim), r.Op.String(), r.First, r.Count,
 		[2]uint16{r.ID1, r.ID2}, packets, next, newAnchor(r.Anchor), chain,
 		r.Options.Base, newAnchor(r.Options.Height), r.Options.AllowOld, r.RuleSet,
 	})

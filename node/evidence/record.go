@@ -119,6 +119,16 @@ func (r *Record) fits() error {
 	return nil
 }
 
+// Block returns the block at which the fault shows, nil for a fault of packets,
+// whatever blocks they are about.
+func (r *Record) Block() *mcm.BlockNum {
+	switch r.Kind {
+	case fault.TooLong, fault.BadList, fault.BadFrame:
+		return nil
+	}
+	return &r.Num
+}
+
 // Size returns how many bytes were received.
 func (r *Record) Size() (n int) {
 	for _, p := range r.Packets {

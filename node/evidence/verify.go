@@ -47,7 +47,7 @@ func (r *Record) Verify(ctx context.Context, v verify.Verifier) (*Outcome, error
 		o.Found = p.finding
 	case !p.whole:
 		o.step("the answer is not complete, and was not judged further")
-	case r.Kind == fault.InvalidTrailer:
+	case r.Kind == fault.InvalidTrailer, r.Kind == fault.ForeignRange:
 		o.Found, err = r.judgeTrailers(ctx, v, p, o)
 	case r.Kind == fault.FalseWeight:
 		o.Found, err = r.judgeWeight(ctx, v, p, o)
@@ -87,7 +87,8 @@ func (r *Record) claimed(p *replayed, o *Outcome) bool {
 	return false
 }
 
-// judgeTrailers looks for an invalid trailer in a reply to TF.
+// judgeTrailers looks for an invalid trailer, or a link broken where none may be, in
+// a reply to TF.
 func (r *Record) judgeTrailers(ctx context.Context, v verify.Verifier, p *replayed, o *Outcome) (*proof.Finding, error) {
 	if len(p.trailers) == 0 {
 		o.step("the packets hold no trailers")
@@ -127,7 +128,7 @@ func (r *Record) judgeTrailers(ctx context.Context, v verify.Verifier, p *replay
 	} else {
 		o.step("rules: none is broken")
 	}
-	if f != nil && f.Kind == fault.InvalidTrailer {
+	if r.Kind == fault.ForeignRange || f != nil && f.Kind == fault.InvalidTrailer {
 		return f, nil
 	}
 	// Work is a matter of the single trailer, whatever the rest is like.

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
+	"sync"
 	"testing"
 	"time"
 
@@ -44,23 +45,26 @@ func (n *node) Trailers(first, count uint32) []mcm.Trailer {
 	return n.trailers[at:min(at+int64(count), int64(len(n.trailers)))]
 }
 
-// serve starts a node on all loopback addresses at once and returns its port.
-func serve(tb testing.TB, n *node) (port uint16) {
-	ln, err := net.Listen("tcp4", "0.0.0.0:0")
-	if err != nil {
-		tb.Fatal(err)
-	}
+// serve starts a node on all of these loopback addresses and returns its port.
+func serve(tb testing.TB, n *node, addrs []netip.Addr) (port uint16) {
 	s := peer.NewServer(n, peer.ServerOptions{Workers: 4096, PerGroup: 4096, Open: 4096, OpenPerGroup: 4096})
 	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan error)
-	go func() { done <- s.Serve(ctx, ln) }()
-	tb.Cleanup(func() {
-		cancel()
-		if err := <-done; err != nil && !errors.Is(err, context.Canceled) {
-			tb.Error(err)
+	var serving sync.WaitGroup
+	tb.Cleanup(serving.Wait)
+	tb.Cleanup(cancel)
+	for _, a := range addrs {
+		ln, err := net.Listen("tcp4", netip.AddrPortFrom(a, port).String())
+		if err != nil {
+			tb.Fatal(err)
 		}
-	})
-	return uint16(ln.Addr().(*net.TCPAddr).Port)
+		port = uint16(ln.Addr().(*net.TCPAddr).Port) // any for the first, the same for all
+		serving.Go(func() {
+			if err := s.Serve(ctx, ln); err != nil {
+				tb.Error(err)
+			}
+		})
+	}
+	return port
 }
 
 // BenchmarkScan scans 1,000 honest peers on loopback, all of which name 64 others,
@@ -82,7 +86,7 @@ func BenchmarkScan(b *testing.B) {
 		addrs = append(addrs, netip.AddrFrom4([4]byte{127, byte(1 + i%250), 0, byte(1 + i/250)}))
 	}
 	n.peers = addrs[:64]
-	port := serve(b, n)
+	port := serve(b, n, addrs)
 	cores := cpu.NewCores(2)
 	var backends []verify.Backend
 	for _, e := range cpu.Engines() {

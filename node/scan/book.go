@@ -23,8 +23,7 @@ const (
 	MaxPerTarget  = 16  // candidates that lie in one group
 )
 
-// maxNamers bounds the groups credited with one candidate.  Being named by more
-// of them changes nothing.
+// maxNamers bounds the groups credited with one candidate.
 const maxNamers = 8
 
 // BookOptions say what a book accepts.
@@ -193,16 +192,25 @@ func (b *Book) learn(from netip.Addr, addrs []netip.Addr, now time.Time) (named,
 			continue
 		}
 		e := b.entries[a]
-		if e != nil && (e.table != candidate || slices.Contains(e.namers, source) || len(e.namers) == maxNamers) {
+		if e != nil && (e.table != candidate || slices.Contains(e.namers, source)) {
 			continue
 		}
 		if len(b.bySource[source]) >= quota {
 			break
 		}
+		if e != nil && len(e.namers) == maxNamers && !b.discredit(e, source) {
+			continue
+		}
 		if e == nil {
 			group := b.o.Groups.Of(a)
 			if len(b.byTarget[group]) >= MaxPerTarget {
-				old := crowding(b.byTarget[group], source)
+				here := map[netip.Prefix]int{}
+				for _, x := range b.byTarget[group] {
+					for _, g := range x.namers {
+						here[g]++
+					}
+				}
+				old := crowding(b.byTarget[group], source, func(g netip.Prefix) int { return here[g] })
 				if old == nil {
 					continue
 				}
@@ -213,7 +221,7 @@ func (b *Book) learn(from netip.Addr, addrs []netip.Addr, now time.Time) (named,
 				if !largest.IsValid() {
 					largest = b.largest()
 				}
-				old := crowding(b.bySource[largest], source)
+				old := crowding(b.bySource[largest], source, func(g netip.Prefix) int { return len(b.bySource[g]) })
 				if old == nil {
 					continue
 				}
@@ -234,27 +242,42 @@ func (b *Book) learn(from netip.Addr, addrs []netip.Addr, now time.Time) (named,
 
 // crowding returns the one of these candidates that has to make room for another
 // one that source names, nil for none.  Without this who is first to fill a group,
-// or the whole table, with addresses where nobody is keeps all others' out.  The one
-// to go is of the group that alone has named the most of them, if that is at least
-// two more than source has.
-func crowding(l []*entry, source netip.Prefix) (old *entry) {
-	alone := map[netip.Prefix]int{}
-	own := 0
+// or the whole table, with addresses where nobody is keeps all others' out.
+//
+// Each group has one vote, in equal parts for all the candidates that it has named.
+// The one with the least of votes goes, if that is less than the new one would
+// have.  So it helps nobody to name the same addresses from two of his groups.
+func crowding(l []*entry, source netip.Prefix, named func(netip.Prefix) int) (old *entry) {
+	least := 1 / float64(named(source)+1)
 	for _, e := range l {
-		if slices.Contains(e.namers, source) {
-			own++
+		votes := 0.0
+		for _, g := range e.namers {
+			votes += 1 / float64(named(g))
 		}
-		if len(e.namers) == 1 {
-			alone[e.namers[0]]++
-		}
-	}
-	most := own + 1
-	for _, e := range l {
-		if len(e.namers) == 1 && alone[e.namers[0]] > most {
-			old, most = e, alone[e.namers[0]]
+		if votes < least {
+			old, least = e, votes
 		}
 	}
 	return old
+}
+
+// discredit takes a candidate from the one of its namers that has named the most, if
+// that is more than source would have.  Its turn comes later with that one than with
+// source.
+func (b *Book) discredit(e *entry, source netip.Prefix) bool {
+	most := 0
+	for i, g := range e.namers {
+		if len(b.bySource[g]) > len(b.bySource[e.namers[most]]) {
+			most = i
+		}
+	}
+	g := e.namers[most]
+	if len(b.bySource[g]) <= len(b.bySource[source])+1 {
+		return false
+	}
+	remove(b.bySource, g, e)
+	e.namers = slices.Delete(e.namers, most, most+1)
+	return true
 }
 
 // largest returns the group that has named the most candidates.
@@ -296,8 +319,8 @@ func (b *Book) keep(e *entry, reached bool) bool {
 	return true
 }
 
-// prune lets tried addresses go, those without contact for the longest first, while
-// there are too many.  A ban isn't forgotten before its time.
+// prune lets tried addresses go while there are too many, those first that have never
+// proved anything, of these those without contact for the longest.  A ban isn't forgotten before its time.
 func (b *Book) prune(now time.Time) {
 	var free []*entry
 	held := 0
@@ -312,8 +335,14 @@ func (b *Book) prune(now time.Time) {
 	if held <= MaxTried {
 		return
 	}
+	good := func(e *entry) int {
+		if e.LastGood.IsZero() {
+			return 0
+		}
+		return 1
+	}
 	slices.SortFunc(free, func(x, y *entry) int {
-		return cmp.Or(x.LastContact.Compare(y.LastContact), x.Addr.Compare(y.Addr))
+		return cmp.Or(good(x)-good(y), x.LastContact.Compare(y.LastContact), x.Addr.Compare(y.Addr))
 	})
 	for _, e := range free[:min(len(free), held-MaxTried)] {
 		delete(b.entries, e.Addr)

@@ -38,8 +38,8 @@ func (s *scan) charge(doubt map[mcm.Hash]bool, now time.Time) *memory.Changes {
 	for _, c := range s.contacts {
 		if c.calls > 0 && (c.proven() || c.refuse != nil) {
 			groups[c.entry.group] = true
-			ch.Evidence = append(ch.Evidence, s.account(c, b.group(c.entry.group), now)...)
-			if b.keep(c.entry, c.reached) {
+			ch.Evidence = append(ch.Evidence, s.account(c, b.group(c.entry.group), memory.MaxEvidence-len(ch.Evidence), now)...)
+			if b.keep(c.entry, c.heard()) {
 				ch.Peers = append(ch.Peers, c.entry.Peer)
 			}
 		}
@@ -53,21 +53,22 @@ func (s *scan) charge(doubt map[mcm.Hash]bool, now time.Time) *memory.Changes {
 }
 
 // account enters into a peer's and its group's record what the peer did in this
-// scan, and returns the evidence of it.
-func (s *scan) account(c *contact, g *memory.Group, now time.Time) (kept []*evidence.Record) {
+// scan, and returns the evidence of it, at most room records: more than a memory
+// keeps would take a multiple of the bytes received only to be dropped.
+func (s *scan) account(c *contact, g *memory.Group, room int, now time.Time) (kept []*evidence.Record) {
 	e := c.entry
 	g.LastUsed = now
 	if e.FirstSeen.IsZero() {
 		e.FirstSeen = now
 	}
-	if c.reached {
+	if c.heard() {
 		e.LastContact = now
 	}
 	if c.claim != nil {
 		e.Claim = *c.claim
 	}
-	if c.lie != nil {
-		e.False = append(slices.DeleteFunc(e.False, func(f memory.Statement) bool { return !now.Before(f.Expires) }), *c.lie)
+	if c.statement != nil {
+		e.False = append(slices.DeleteFunc(e.False, func(f memory.Statement) bool { return !now.Before(f.Expires) }), *c.statement)
 	}
 	if c.proven() {
 		e.Successes++
@@ -78,10 +79,13 @@ func (s *scan) account(c *contact, g *memory.Group, now time.Time) (kept []*evid
 			g.Record.Worthless(c.served, now)
 		}
 	}
+	if c.wasted > 0 {
+		g.Record.Worthless(c.wasted, now)
+	}
 	charged := map[fault.Kind]bool{}
 	for i := range c.faults {
 		f := &c.faults[i]
-		if charged[f.kind] || c.doubt && f.kind == fault.InvalidTrailer {
+		if f.kind == "" || charged[f.kind] || f.paid || c.doubt && f.kind == fault.InvalidTrailer {
 			continue
 		}
 		charged[f.kind] = true
@@ -93,7 +97,7 @@ func (s *scan) account(c *contact, g *memory.Group, now time.Time) (kept []*evid
 		if isWork(f.rule) {
 			g.Record.FailedWork(1, now)
 		}
-		if f.call == nil {
+		if f.call == nil || len(kept) == room {
 			continue
 		}
 		r, err := evidence.New(s.record(e.Addr, f, now))

@@ -2,6 +2,7 @@ package scan
 
 import (
 	"context"
+	"errors"
 	"net/netip"
 	"slices"
 	"sync"
@@ -45,8 +46,12 @@ func (s *scan) collect(ctx context.Context) (err error) {
 	calls, hangUp := context.WithCancel(ctx)
 	defer hangUp()
 	s.judge = newJudge(s.o, s.known, s.events)
+	work, drop := context.WithCancelCause(ctx)
+	defer drop(nil)
+	overdue := time.AfterFunc(s.left(), func() { drop(errOverdue) })
+	defer overdue.Stop()
 	var judge sync.WaitGroup
-	judge.Go(func() { s.judge.run(ctx) })
+	judge.Go(func() { s.judge.run(work) })
 	defer judge.Wait()
 	defer s.judge.close()
 
@@ -57,6 +62,7 @@ func (s *scan) collect(ctx context.Context) (err error) {
 		if !ending && s.over() {
 			ending = true
 			hangUp()
+			overdue.Reset(min(s.o.Deadlines.Calm, s.left())) // for what has arrived
 		}
 		if !ending {
 			s.dispatch(calls)
@@ -68,7 +74,13 @@ func (s *scan) collect(ctx context.Context) (err error) {
 		timer.Reset(s.nap(ending))
 		select {
 		case e := <-s.events:
-			if e.err != nil && err == nil {
+			if e.judged != nil && e.err == nil {
+				s.batches++
+			}
+			// What the deadline leaves unjudged is no failure, unless nothing was
+			// judged at all.
+			late := errors.Is(e.err, errOverdue) && s.batches > 0
+			if e.err != nil && err == nil && !late {
 				err = e.err
 				ending = true
 				hangUp()
@@ -91,6 +103,9 @@ func (s *scan) more() bool {
 	return len(s.again) > 0 || len(s.due) > 0 || s.room() && s.order.waiting() > 0
 }
 
+// left returns how much longer the scan may last.
+func (s *scan) left() time.Duration { return max(0, s.o.Deadlines.Hard-time.Since(s.began)) }
+
 // room reports whether a peer more may be called in this scan.
 func (s *scan) room() bool { return len(s.contacts)-len(s.order.skip) < s.o.MaxPeers }
 
@@ -104,18 +119,26 @@ func (s *scan) over() bool {
 	case !s.follow:
 		return false
 	case len(s.order.known) == 0 && s.passed >= earlyPeers && len(s.groups) >= earlyGroups &&
-		now.Sub(s.lastTip) >= s.o.Deadlines.Calm:
+		now.Sub(s.lastTip) >= s.o.Deadlines.Calm && !s.awaited():
 		return true
 	case elapsed >= s.o.Deadlines.Soft:
-		// A look costs as much as the whole choice, so one a second will do.
-		if !s.quorate && now.Sub(s.lastLook) >= time.Second {
-			s.lastLook = now
+		// A look costs as much as the whole choice, seconds if thousands of peers
+		// serve cheap work of their own.  So one a second will do, and a tenth of
+		// the time.
+		if !s.quorate && !now.Before(s.nextLook) {
 			choice := s.store().Choose(s.o.Now().Unix(), s.o.Quorum)
 			s.quorate = choice != nil && choice.Quorum
+			s.nextLook = time.Now().Add(max(time.Second, 10*time.Since(now)))
 		}
 		return s.quorate
 	}
 	return false
+}
+
+// awaited reports whether a known peer is still to be heard.  Others that are
+// quicker must not end the scan before.
+func (s *scan) awaited() bool {
+	return slices.ContainsFunc(s.contacts, func(c *contact) bool { return c.pending && c.entry.table != candidate })
 }
 
 // nap returns the time until something may have to be done without an event.
@@ -285,7 +308,7 @@ func (s *scan) judged(c *contact) {
 	case p.Done:
 		// Only a false weight may still rest on the call, and that is stated in
 		// the HELLO_ACK.
-		c.asked.packets = c.asked.packets[:1]
+		c.asked.packets = slices.Clone(c.asked.packets[:1])
 		s.passed++
 		s.groups[c.entry.group] = true
 		if tip := *p.Tip().Hash(); !s.tips[tip] {

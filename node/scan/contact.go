@@ -1,6 +1,7 @@
 package scan
 
 import (
+	"cmp"
 	"slices"
 	"time"
 
@@ -27,19 +28,22 @@ type contact struct {
 	claim  *wire.State  // the last one
 	proof  *proof.Proof // of the last visit, while it may still hold
 	served int          // trailers of the last visit
+	wasted int          // trailers below a segment that didn't hold
+	stated float64      // the work that they state, for the judge
 	asked  *exchange    // the call that brought it, until it is proven
 	refuse *observed    // why the last claim isn't proven
 	faults []observed   // all, of all visits
 
-	ahead    time.Duration // by which its tip was ahead of our clock, if that refused it
-	branch   int           // 1 + index of the best branch that its tip is on, 0 for none
-	enough   bool          // that branch has enough work
-	doubt    bool          // it fell by a trailer that convicts nobody
-	lie      *memory.Statement
-	evidence []string
-	points   Points
-	detail   string // what else there is to say
-	dirty    bool   // its row has changed since progress was shown
+	ahead     time.Duration     // by which its tip was ahead of our clock, if that refused it
+	branch    int               // 1 + index of the best branch that its tip is on, 0 for none
+	enough    bool              // that branch has enough work
+	doubt     bool              // it fell by a trailer that convicts nobody
+	lie       *observed         // a false weight
+	statement *memory.Statement // the same to be remembered, unless it is
+	evidence  []string
+	points    Points
+	detail    string // what else there is to say
+	dirty     bool   // its row has changed since progress was shown
 }
 
 // add takes in what a visit brought.
@@ -72,6 +76,12 @@ func (c *contact) drop() {
 // it is pending the segment may be the judge's, so nobody looks at it.
 func (c *contact) proven() bool {
 	return !c.pending && c.proof != nil && c.proof.Done && c.refuse == nil
+}
+
+// heard reports whether the peer is one to be remembered: it shook hands, or what
+// it sent instead convicts it.
+func (c *contact) heard() bool {
+	return c.reached || slices.ContainsFunc(c.faults, func(f observed) bool { return f.call != nil })
 }
 
 // verdict sums the contact up.  Thin is what its own segment is; the branch it
@@ -143,10 +153,9 @@ func (c *contact) row() Peer {
 	case c.refuse != nil:
 		p.Rule, p.Block, p.Detail = c.refuse.rule, c.refuse.num, c.refuse.detail
 	case c.lie != nil:
-		lie := c.faults[len(c.faults)-1]
-		p.Block, p.Detail = lie.num, lie.detail
+		p.Block, p.Detail = c.lie.num, c.lie.detail
 	case !c.proven():
-		p.Detail = "the scan ended first"
+		p.Detail = cmp.Or(c.detail, "the scan ended first")
 	}
 	p.Trailers = c.served
 	if c.proven() {

@@ -10,9 +10,10 @@
 // its proof, in a call whose handshake makes the claim that the proof is held
 // against, so that a block found in between fails nobody.  All that costs next to
 // nothing is tested where the proof arrives.  What is left, proof of work, goes
-// to one goroutine, the judge, which takes all segments that have gathered while it
+// to one goroutine, the judge, which takes the segments that have gathered while it
 // checked the last ones: peers share nearly all of their trailers, each is checked
-// once, and engines are best at large batches.
+// once, and engines are best at large batches.  If it can't keep up, those that state
+// the most work come first; what it hasn't got to when the scan ends stays unjudged.
 //
 // Nothing is admitted and nobody excluded by a claim.  When the time has come, see
 // [Deadlines], the segments that hold become branches (package branch), the branch
@@ -43,9 +44,18 @@
 //   - not at all below a quarter of the greatest density of the fresh branches that
 //     have enough work, because such a branch is not of the first class whatever is
 //     found below it;
-//   - no more than 8 stems, densest first.
+//   - no more than 8 stems, fresh ones first, densest first among them.
 //
 // The rest is reported as [Thin] and counts for no quorum.
+//
+// # Stems that may meet further down
+//
+// Genuine trailers from right below the honest segments, with pseudoblocks on them up
+// to the present, make a branch of the first class for nothing, and by rank alone the
+// groups that name it would decide.  Where several stems are of the first class, the
+// two highest are therefore followed back in the same way: the honest one is among
+// them, since such a tail takes longer than the blocks that it replaces.  A stem that
+// parts there then meets it, and weight decides.
 //
 // # What it leaves out
 //

@@ -9,6 +9,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"kigo/node/evidence"
 	"kigo/node/fault"
 	"kigo/node/mcm"
 	"kigo/node/memory"
@@ -17,13 +18,21 @@ import (
 )
 
 // confirmed checks that the evidence saved is for n faults and that each follows
-// from its bytes.
+// from its bytes, read back.
 func confirmed(t *testing.T, c *memory.Changes, n int) {
 	t.Helper()
 	if len(c.Evidence) != n {
 		t.Errorf("%d records of evidence, want %d", len(c.Evidence), n)
 	}
-	for _, r := range c.Evidence {
+	for _, kept := range c.Evidence {
+		b, err := kept.MarshalBinary()
+		if err != nil {
+			t.Fatal(err)
+		}
+		r := new(evidence.Record) // as it comes from disk
+		if err := r.UnmarshalBinary(b); err != nil || r.ID != kept.ID {
+			t.Fatalf("%s reads as %s, %v", kept.ID, r.ID, err)
+		}
 		o, err := r.Verify(t.Context(), &fakeVerifier{})
 		if err != nil {
 			t.Fatal(err)
@@ -66,13 +75,7 @@ func TestEvidence(t *testing.T) {
 		"list of 260":  {answer(wire.OpGetIPL, func([]mcm.Trailer) []byte { return make([]byte, 260) }), fault.BadList},
 		"ids of reply": {ids, fault.BadFrame},
 		"ids of HELLO_ACK": {func([]mcm.Trailer) *actor {
-			return &actor{raw: func(_ context.Context, c net.Conn) {
-				hello := make([]byte, wire.Overhead)
-				io.ReadFull(c, hello)
-				p, _ := wire.Decode(hello)
-				b, _ := (&wire.Packet{Op: wire.OpHelloAck, ID1: p.ID1 ^ 1}).AppendTo(nil)
-				c.Write(b)
-			}}
+			return &actor{raw: badHello}
 		}, fault.BadFrame},
 		"older range": {func(ts []mcm.Trailer) *actor {
 			thin := chain(time.Now().Add(-30*time.Second), 120, 1, worked(30), pseudo(49), worked(3), pseudo(2))
@@ -100,6 +103,15 @@ func TestEvidence(t *testing.T) {
 			})
 		})
 	}
+}
+
+// badHello answers HELLO under another id.
+func badHello(_ context.Context, c net.Conn) {
+	hello := make([]byte, wire.Overhead)
+	io.ReadFull(c, hello)
+	p, _ := wire.Decode(hello)
+	b, _ := (&wire.Packet{Op: wire.OpHelloAck, ID1: p.ID1 ^ 1}).AppendTo(nil)
+	c.Write(b)
 }
 
 // ids answers TF under another id.

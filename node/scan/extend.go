@@ -1,6 +1,7 @@
 package scan
 
 import (
+	"cmp"
 	"context"
 	"net/netip"
 	"slices"
@@ -18,18 +19,20 @@ import (
 // Limits of extension.  A stem that is worth it is a chain whose blocks are
 // nearly all pseudo; honestly there is one at most.
 const (
-	maxStems   = 8 // extended in a scan, densest first
+	maxStems   = 8 // extended in a scan, fresh and dense ones first
 	stemChoice = 3 // supporters asked in turn, of different groups
+
+	maxContested = 2 // stems extended because they may meet, highest first
 )
 
-// A stem is what branches with too little work have in common: their lowest
-// trailer.
+// A stem is what branches have in common that begin with the same lowest trailer.
 type stem struct {
 	branch     *branch.Branch
 	supporters []*contact // to be asked, one after another
 }
 
-// extend follows the thin stems that could matter backwards, up to 1,000 trailers
+// extend follows the thin stems that could matter, and the best of those that may
+// meet further down, backwards, up to 1,000 trailers
 // (docs/spec/sync.md section 8.5, S1).  The error is the verifier's or ctx's.
 func (s *scan) extend(ctx context.Context) error {
 	calls, cancel := context.WithDeadline(ctx, s.began.Add(s.o.Deadlines.Hard))
@@ -71,6 +74,7 @@ func (st *stem) has(c *contact) bool {
 // below is never of the first class.
 func (s *scan) stems() (stems []stem) {
 	branches := s.store().Branches(s.o.Now().Unix())
+	stems = s.contested(branches)
 	best, thick := 0.0, false
 	for _, b := range branches {
 		if !b.Thin {
@@ -82,6 +86,11 @@ func (s *scan) stems() (stems []stem) {
 	}
 	slices.SortStableFunc(branches, func(a, b *branch.Branch) int {
 		switch {
+		case a.Fresh != b.Fresh: // old segments cost nothing to replay
+			if a.Fresh {
+				return -1
+			}
+			return 1
 		case a.Density > b.Density:
 			return -1
 		case a.Density < b.Density:
@@ -96,7 +105,37 @@ func (s *scan) stems() (stems []stem) {
 		if slices.ContainsFunc(stems, func(st stem) bool { return st.branch.Root == b.Root }) {
 			continue
 		}
-		if l := s.supporters(b); len(l) > 0 {
+		if l := s.supporters(b, false); len(l) > 0 {
+			stems = append(stems, stem{b, l})
+		}
+	}
+	return stems
+}
+
+// contested returns the highest stems where several are of the first class.  Genuine
+// trailers from right below the honest segment, with a tail of pseudoblocks up to the
+// present, cost nothing, and only the rank would decide.  Such a tail takes longer
+// than the honest blocks did, so the honest stem is higher, and a range below it shows
+// where the other parts: then weight decides.
+func (s *scan) contested(branches []*branch.Branch) (stems []stem) {
+	var first []*branch.Branch
+	for _, b := range branches {
+		if b.FirstClass {
+			first = append(first, b)
+		}
+	}
+	slices.SortStableFunc(first, func(a, b *branch.Branch) int { return cmp.Compare(b.Height, a.Height) })
+	var places []*branch.Branch
+	for _, b := range first {
+		if !slices.ContainsFunc(places, func(o *branch.Branch) bool { return o.Root == b.Root }) {
+			places = append(places, b)
+		}
+	}
+	if len(places) < 2 {
+		return nil
+	}
+	for _, b := range places[:min(len(places), maxContested)] {
+		if l := s.supporters(b, true); len(l) > 0 {
 			stems = append(stems, stem{b, l})
 		}
 	}
@@ -104,20 +143,25 @@ func (s *scan) stems() (stems []stem) {
 }
 
 // supporters returns peers of a branch that can be asked for what is below it, in
-// the order in which they were called, one of each group.
-func (s *scan) supporters(b *branch.Branch) (l []*contact) {
+// the order in which they were called, one of each group.  For a contested one these
+// needn't be those that showed its lowest trailer, who could keep it from being
+// followed.
+func (s *scan) supporters(b *branch.Branch, contested bool) (l []*contact) {
 	at := stem{branch: b}
 	for _, c := range s.contacts {
 		if len(l) == stemChoice {
 			break
 		}
-		if !c.proven() || c.proof.First != b.First || !at.has(c) {
+		if !c.proven() || c.proof.First != b.First && !contested || !at.has(c) {
 			continue
 		}
-		if _, count := c.proof.More(s.o.Proof); count == 0 {
+		p := *c.proof
+		p.Contested = contested
+		if _, count := p.More(s.o.Proof); count == 0 {
 			continue
 		}
 		if !slices.ContainsFunc(l, func(o *contact) bool { return o.entry.group == c.entry.group }) {
+			c.proof.Contested = contested
 			l = append(l, c)
 		}
 	}
@@ -136,6 +180,7 @@ func (s *scan) older(ctx, calls context.Context, asked []*contact) (longer []*co
 	wg.Wait()
 	now := s.o.Now().Unix()
 	var proofs []*proof.Proof
+	were := make([]proof.Proof, len(asked))
 	rests := make([]*exchange, len(asked)) // what a fault in the work rests on
 	for i, c := range asked {
 		s.mark(c)
@@ -149,16 +194,29 @@ func (s *scan) older(ctx, calls context.Context, asked []*contact) (longer []*co
 			continue
 		}
 		s.received.add(r.trailers)
+		were[i] = *c.proof
 		if f := c.proof.Extend(r.trailers, s.o.Proof, now); f != nil {
+			if f.Kind == fault.ForeignRange && r.asked.claim.Num < c.proof.Claim.Num {
+				f.Kind = fault.BrokenLink // it doesn't state that tip any more
+			}
 			seen := fromFinding(f, r.asked)
 			seen.trailer = trailerOf(f, r.trailers)
+			c.wasted += len(r.trailers)
 			s.fell(c, seen)
 			continue
 		}
 		rests[i] = r.asked
 		proofs = append(proofs, c.proof)
 	}
-	if err := s.judge.work(ctx, proofs); err != nil {
+	if err := s.judge.work(calls, proofs); err != nil {
+		for i, c := range asked { // what was proven is so still
+			if rests[i] != nil {
+				*c.proof = were[i]
+			}
+		}
+		if ctx.Err() == nil && calls.Err() != nil {
+			return nil, nil
+		}
 		return nil, err
 	}
 	for i, c := range asked {
@@ -166,6 +224,7 @@ func (s *scan) older(ctx, calls context.Context, asked []*contact) (longer []*co
 			continue
 		}
 		if f := c.proof.Finding; f != nil {
+			c.wasted += len(c.proof.Trailers) - c.served
 			seen := fromFinding(f, rests[i])
 			seen.trailer = invalid(c.proof)
 			s.fell(c, seen)

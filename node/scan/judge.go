@@ -1,9 +1,13 @@
 package scan
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"hash/maphash"
+	"math"
+	"slices"
 	"sync"
 	"time"
 
@@ -11,10 +15,22 @@ import (
 	"kigo/node/proof"
 )
 
-// A judge checks the work of segments.  One goroutine does, and takes all that
+// maxJudged is how many segments are judged at a time, at most: enough trailers
+// for any engine to be at its best.
+const maxJudged = 128
+
+// errOverdue is why judging ends when the scan has lasted as long as it may.
+var errOverdue = errors.New("no batch was done when the scan had to end")
+
+// A judge checks the work of segments.  One goroutine does, and takes what
 // has arrived each time: the first segment is judged at once, alone, and while
 // that goes on the others gather for the next batch.  No timer is needed, and
 // each trailer is checked once since one goroutine knows all verdicts.
+//
+// If more arrives than the engines can do, those that state the most work come
+// first.  To state much costs nothing, and then falls with the first trailer that
+// is drawn; cheap work that is real, all different, would have honest segments
+// wait for hours.
 type judge struct {
 	o      Options
 	known  *proof.KnownSet
@@ -36,6 +52,7 @@ func newJudge(o Options, k *proof.KnownSet, events chan<- event) *judge {
 
 // add hands a contact over.  It doesn't wait.
 func (j *judge) add(c *contact) {
+	c.stated = stated(c.proof.Trailers)
 	j.mu.Lock()
 	j.pending = append(j.pending, c)
 	j.mu.Unlock()
@@ -62,10 +79,7 @@ func (j *judge) poke() {
 func (j *judge) run(ctx context.Context) {
 	var failed error
 	for range j.wake {
-		j.mu.Lock()
-		batch, closed := j.pending, j.closed
-		j.pending = nil
-		j.mu.Unlock()
+		batch, closed := j.take()
 		if len(batch) > 0 {
 			if failed == nil {
 				proofs := make([]*proof.Proof, len(batch))
@@ -82,16 +96,44 @@ func (j *judge) run(ctx context.Context) {
 	}
 }
 
+// take returns what to judge next.
+func (j *judge) take() (batch []*contact, closed bool) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	n := len(j.pending)
+	if n > maxJudged {
+		slices.SortStableFunc(j.pending, func(a, b *contact) int { return cmp.Compare(b.stated, a.stated) })
+		n = maxJudged
+		j.poke()
+	}
+	batch = slices.Clone(j.pending[:n])
+	j.pending = slices.Delete(j.pending, 0, n)
+	return batch, j.closed
+}
+
+// stated returns the work that trailers state, in hashes.
+func stated(ts []mcm.Trailer) (sum float64) {
+	for i := range ts {
+		if proof.IsWorked(&ts[i]) {
+			sum += math.Ldexp(1, int(ts[i].WorkDifficulty()))
+		}
+	}
+	return sum
+}
+
 // work checks the work of proofs.
 func (j *judge) work(ctx context.Context, proofs []*proof.Proof) error {
 	began := time.Now()
 	checked, err := proof.Work(ctx, j.o.Verifier, j.known, proofs, j.o.Draw)
 	j.took += time.Since(began)
 	j.checked += checked
-	if err != nil && ctx.Err() == nil {
+	if err != nil {
+		if ctx.Err() != nil {
+			err = context.Cause(ctx)
+		}
 		return fmt.Errorf("scan: proof of work: %w", err)
 	}
-	return err
+	return nil
 }
 
 // sightings counts trailers as they were received.

@@ -77,7 +77,7 @@ func (b *Book) start(now time.Time) *order {
 		groups: map[netip.Prefix]struct{}{},
 		quotas: map[netip.Prefix]int{},
 	}
-	all := b.sequence(o.rng)
+	all := b.sequence(o.rng, now)
 	for _, e := range all {
 		if !e.Standing.Banned(now) && !e.Standing.Resting(now) {
 			o.groups[e.group] = struct{}{}
@@ -126,8 +126,9 @@ func (b *Book) only(addrs []netip.Addr, now time.Time) *order {
 }
 
 // sequence returns all entries: configured ones as given, the longest-standing
-// good ones, other tried ones in random order, candidates by address.
-func (b *Book) sequence(rng *rand.Rand) []*entry {
+// good ones that aren't banned, other tried ones in random order, candidates by
+// address.
+func (b *Book) sequence(rng *rand.Rand, now time.Time) []*entry {
 	all := make([]*entry, 0, len(b.entries))
 	for _, a := range b.configured {
 		all = append(all, b.entries[a])
@@ -137,7 +138,7 @@ func (b *Book) sequence(rng *rand.Rand) []*entry {
 		switch {
 		case e.table == candidate:
 			heard = append(heard, e)
-		case e.table == tried && !e.LastGood.IsZero():
+		case e.table == tried && !e.LastGood.IsZero() && !e.Standing.Banned(now):
 			good = append(good, e)
 		case e.table == tried:
 			other = append(other, e)
@@ -181,7 +182,7 @@ func (o *order) learn(from netip.Addr, addrs []netip.Addr, now time.Time) {
 	g := o.book.o.Groups.Of(from)
 	named, gone := o.book.learn(from, addrs, now)
 	for _, e := range gone {
-		if !o.called[e.Addr] {
+		if !o.called[e.Addr] && !o.book.overBudget(e.group, now, o.few) {
 			o.left--
 		}
 	}

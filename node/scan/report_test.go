@@ -89,6 +89,17 @@ func TestReport(t *testing.T) {
 	})
 }
 
+// TestBranchWeight makes sure that a weight nobody counted isn't shown as zero.
+func TestBranchWeight(t *testing.T) {
+	for exact, want := range map[bool]string{false: `"exact":false,"weight":null,`, true: `"exact":true,"weight":"` + strings.Repeat("0", 63) + `7",`} {
+		var b Branch
+		b.Exact, b.Weight = exact, mcm.Weight{7}
+		if got, err := json.Marshal(b); err != nil || !strings.Contains(string(got), want) {
+			t.Errorf("%s, %v; want %s in it", got, err, want)
+		}
+	}
+}
+
 func TestMetrics(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		reg := prometheus.NewRegistry()

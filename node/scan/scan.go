@@ -87,6 +87,7 @@ type scan struct {
 	calls    int        // under way
 	stuck    bool       // nobody may be called until a call ends or somebody is named
 	judging  int        // segments with the judge
+	batches  int        // that it has got through with
 	flying   map[netip.Prefix]int
 	visits   sync.WaitGroup
 	events   chan event
@@ -100,7 +101,7 @@ type scan struct {
 	groups   map[netip.Prefix]bool
 	tips     map[mcm.Hash]bool
 	lastTip  time.Time
-	lastLook time.Time // at the quorum
+	nextLook time.Time // at the quorum
 	quorate  bool
 	shown    time.Time // when progress was
 	changed  []*contact

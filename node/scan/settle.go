@@ -39,6 +39,9 @@ func (s *scan) settle(failed error) (*Report, error) {
 	now := s.o.Now()
 	for _, c := range s.contacts {
 		c.pending = false // the scan has ended
+		if failed != nil && c.proof != nil && c.refuse == nil && !c.proof.Done {
+			c.detail = "not judged: " + failed.Error()
+		}
 	}
 	st := s.store()
 	s.seams(st)
@@ -97,18 +100,28 @@ func (s *scan) seams(st *branch.Store) {
 	}
 }
 
+// maxSuspects is how many trailers, those by which most peers fall, can be the one
+// that raises the alarm.
+const maxSuspects = 4
+
+// A fall is an invalid trailer and the peers that fall by it.
+type fall struct {
+	id    mcm.Hash
+	seen  *observed
+	peers []*contact
+}
+
 // disagreement finds the trailers by which so many peers fall that our own rules
 // are to be suspected rather than they: peers of three groups, and half of all that
 // passed or failed S1 (docs/spec/sync.md section 8.8).  These peers are refused and
 // not charged.
+//
+// A peer falls by every invalid trailer that it has served, not by the first alone:
+// under rules that are wrong all trailers are, and peers with other tips begin with
+// other ones.
 func (s *scan) disagreement() (doubt map[mcm.Hash]bool, alarms []Alarm) {
-	type fall struct {
-		trailer *mcm.Trailer
-		seen    *observed
-		peers   []*contact
-		groups  map[netip.Prefix]bool
-	}
-	falls := map[mcm.Hash]*fall{}
+	byID := map[mcm.Hash]*fall{}
+	var convicts []*contact
 	judged := 0 // of those that passed or failed
 	for _, c := range s.contacts {
 		switch {
@@ -119,31 +132,37 @@ func (s *scan) disagreement() (doubt map[mcm.Hash]bool, alarms []Alarm) {
 			if c.refuse.kind != fault.InvalidTrailer || c.refuse.trailer == nil {
 				continue
 			}
+			convicts = append(convicts, c)
 			id := proof.ID(c.refuse.trailer)
-			f := falls[id]
-			if f == nil {
-				f = &fall{trailer: c.refuse.trailer, seen: c.refuse, groups: map[netip.Prefix]bool{}}
-				falls[id] = f
+			if byID[id] == nil {
+				byID[id] = &fall{id: id, seen: c.refuse}
 			}
-			f.peers = append(f.peers, c)
-			f.groups[c.entry.group] = true
+			byID[id].peers = append(byID[id].peers, c)
 		}
 	}
-	s.invalid = len(falls)
+	s.invalid = len(byID)
+	falls := slices.SortedFunc(maps.Values(byID), func(a, b *fall) int {
+		return cmp.Or(cmp.Compare(len(b.peers), len(a.peers)), cmp.Compare(*b.seen.num, *a.seen.num), bytes.Compare(a.id[:], b.id[:]))
+	})
 	doubt = map[mcm.Hash]bool{}
-	for _, id := range slices.SortedFunc(maps.Keys(falls), func(a, b mcm.Hash) int { return bytes.Compare(a[:], b[:]) }) {
-		f := falls[id]
-		if len(f.groups) < fewGroups || 2*len(f.peers) < judged {
+	for _, f := range falls[:min(len(falls), maxSuspects)] {
+		groups := map[netip.Prefix]bool{}
+		f.peers = slices.DeleteFunc(slices.Clone(convicts), func(c *contact) bool { return !c.refuse.shows(f.seen.trailer) })
+		for _, c := range f.peers {
+			groups[c.entry.group] = true
+		}
+		isNew := slices.ContainsFunc(f.peers, func(c *contact) bool { return !c.doubt })
+		if len(groups) < fewGroups || 2*len(f.peers) < judged || !isNew {
 			continue
 		}
-		doubt[id] = true
 		for _, c := range f.peers {
 			c.doubt = true
+			doubt[proof.ID(c.refuse.trailer)] = true
 			s.mark(c)
 		}
 		alarms = append(alarms, Alarm{RulesAlarm, fmt.Sprintf(
 			"%d of %d peers judged, of %d groups, fall by one trailer, block %v by %s: %s; nobody is charged, our own rules may be wrong",
-			len(f.peers), judged, len(f.groups), f.trailer.Num(), f.seen.rule, f.seen.detail)})
+			len(f.peers), judged, len(groups), f.seen.trailer.Num(), f.seen.rule, f.seen.detail)})
 	}
 	return doubt, alarms
 }

@@ -1,10 +1,12 @@
 package scan
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"math"
 	"net/netip"
+	"slices"
 	"time"
 
 	"kigo/node/fault"
@@ -37,6 +39,14 @@ type observed struct {
 	detail  string
 	again   bool      // a peer that is changing branches, or crowded, does better a little later
 	call    *exchange // of an objective one
+	paid    bool      // charged by an earlier scan
+}
+
+// shows reports whether the trailer is the one that the fault is about, or in the
+// same reply.
+func (f *observed) shows(t *mcm.Trailer) bool {
+	return *f.trailer == *t ||
+		f.call != nil && slices.ContainsFunc(f.call.packets, func(p []byte) bool { return bytes.Contains(p, t[:]) })
 }
 
 // A visit is what one visit to a peer brought: two calls at most, one for its

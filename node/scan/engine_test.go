@@ -431,8 +431,8 @@ func TestMemoryFails(t *testing.T) {
 		o.Memory = &fakeMemory{failSave: errFake}
 		r, err := Run(t.Context(), o)
 		n.wg.Wait()
-		if !errors.Is(err, errFake) {
-			t.Errorf("save fails: Run: %v, want the error", err)
+		if unsaved := (*SaveError)(nil); !errors.As(err, &unsaved) || !errors.Is(err, errFake) {
+			t.Errorf("save fails: Run: %v, want a *SaveError with the error", err)
 		}
 		wantChosen(t, r, Quorum, last(ts))
 	})

@@ -65,11 +65,20 @@ func (s *scan) settle(failed error) (*Report, error) {
 	s.o.Metrics.scanned(r, s.o.Book.Counts(now))
 	if s.o.Memory != nil {
 		if err := s.o.Memory.Save(now, changes); err != nil && failed == nil {
-			failed = fmt.Errorf("scan: %w", err)
+			failed = &SaveError{err}
 		}
 	}
 	return r, failed
 }
+
+// A SaveError says that a scan went well and only its memory could not keep what
+// was found.  The report beside it is whole.
+type SaveError struct{ Err error }
+
+func (e *SaveError) Error() string { return "scan: " + e.Err.Error() }
+
+// Unwrap returns the memory's error.
+func (e *SaveError) Unwrap() error { return e.Err }
 
 // name gives each contact the branch that its tip is on, the best one where it is
 // on several.

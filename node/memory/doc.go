@@ -18,6 +18,8 @@
 // or after it.  Both keep to the capacities and expiries of section 8.7 and take
 // the time as an argument.
 //
+// [RAM] is the memory of a process that may not write.
+//
 // # What is trusted
 //
 // Nothing in the file is needed to be right; without it the node is slower, not

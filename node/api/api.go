@@ -147,18 +147,26 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		}
 	}()
 
-	w.Header().Set("Cache-Control", "no-store")
-	w.Header().Set("X-Content-Type-Options", "nosniff")
-	if err := checkHost(r); err != nil {
-		h.write(rec, http.StatusMisdirectedRequest, problem{err.Error()})
-		return
-	}
-	if r.Method != http.MethodGet && r.Method != http.MethodHead {
-		w.Header().Set("Allow", "GET, HEAD")
-		h.write(rec, http.StatusMethodNotAllowed, problem{fmt.Sprintf("method %.20q: only GET and HEAD are allowed", r.Method)})
+	if code, why := admit(w, r); code != http.StatusOK {
+		h.write(rec, code, problem{why})
 		return
 	}
 	h.mux.ServeHTTP(rec, r)
+}
+
+// admit sets the headers of every answer, and returns the status and the reason
+// with which a request has to be refused, http.StatusOK when it hasn't.
+func admit(w http.ResponseWriter, r *http.Request) (code int, why string) {
+	w.Header().Set("Cache-Control", "no-store")
+	w.Header().Set("X-Content-Type-Options", "nosniff")
+	if err := checkHost(r); err != nil {
+		return http.StatusMisdirectedRequest, err.Error()
+	}
+	if r.Method != http.MethodGet && r.Method != http.MethodHead {
+		w.Header().Set("Allow", "GET, HEAD")
+		return http.StatusMethodNotAllowed, fmt.Sprintf("method %.20q: only GET and HEAD are allowed", r.Method)
+	}
+	return http.StatusOK, ""
 }
 
 // endpoint returns the path in endpoints that a request met, or "other".

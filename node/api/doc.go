@@ -25,10 +25,11 @@
 //
 // New makes the handler from a Source, which is the rest of the program.  Serve
 // runs it on a listener with limits on time, size and number of connections,
-// until its context ends.
+// until its context ends.  Profiles makes the handler of a second listener, for
+// who looks into the process itself.
 //
 // # What it leaves out
 //
 // Authentication and TLS: a listener that others shall reach belongs behind a
-// proxy that has both.  Profiles (net/http/pprof) are not served here.
+// proxy that has both.
 package api

@@ -82,17 +82,17 @@ func (h *handler) forks(r *http.Request) (int, any) {
 
 // A summary is a record of evidence without the bytes.
 type summary struct {
-	ID     string       `json:"id"`
-	Time   time.Time    `json:"time"`
-	Peer   netip.Addr   `json:"peer"`
-	Kind   fault.Kind   `json:"kind"`
-	Rule   rules.Rule   `json:"rule"`
-	Block  mcm.BlockNum `json:"block"`
-	Detail string       `json:"detail"`
+	ID     string        `json:"id"`
+	Time   time.Time     `json:"time"`
+	Peer   netip.Addr    `json:"peer"`
+	Kind   fault.Kind    `json:"kind"`
+	Rule   rules.Rule    `json:"rule"`
+	Block  *mcm.BlockNum `json:"block"`
+	Detail string        `json:"detail"`
 }
 
 func summarize(r *evidence.Record) summary {
-	return summary{r.ID, r.Time.UTC(), r.Peer, r.Kind, r.Rule, r.Num, r.Detail}
+	return summary{r.ID, r.Time.UTC(), r.Peer, r.Kind, r.Rule, r.Block(), r.Detail}
 }
 
 // objective lists the kinds that leave evidence.

@@ -175,6 +175,12 @@ func TestEvidence(t *testing.T) {
 		t.Errorf("%+v", e)
 	}
 
+	for kind, block := range map[string]string{"too_long": `"block": null,`, "invalid_trailer": `"block": 657920,`} {
+		if w := s.get("/v1/evidence?kind=" + kind); !strings.Contains(w.Body.String(), block) {
+			t.Errorf("%s: no %s in %s", kind, block, w.Body)
+		}
+	}
+
 	s.records = nil
 	if l := decode[listing](t, s.get("/v1/evidence"), http.StatusOK); l.Total != 0 || len(l.Evidence) != 0 {
 		t.Errorf("without any: %+v", l)

@@ -32,12 +32,13 @@ func newChaos(a *app) *cobra.Command {
 	f := chaosFlags{seed: 1, honest: 5}
 	cmd := &cobra.Command{
 		Use:   "chaos",
-		Short: "Run a fleet of hostile and honest peers on loopback, against Kigo or any node",
+		Short: "Run a fleet of hostile peers on loopback, against Kigo or any node",
 		Long: `Chaos mines a small chain, starts a fleet of peers on addresses of 127.0.0.0/8,
 most of them hostile, scans it, and compares what the scan saw of each kind with
 what it should have seen.  Then it scans each kind alone to tell what one such
-peer costs: bytes, and processor time of the whole process, the fleet's own share
-included.  Nothing is remembered.  Exit code 3 if a kind isn't seen as expected.
+peer costs: bytes, and processor time of the whole process, the fleet's own
+share included.  Nothing is remembered.  Exit code 3 if a kind isn't seen as
+expected.
 
 With --serve the fleet stays up for a node under test until it is interrupted;
 its addresses are printed as a core list, and in the end what each kind saw.`,
@@ -64,7 +65,8 @@ its addresses are printed as a core list, and in the end what each kind saw.`,
 	fs.StringSliceVar(&f.kinds, "kinds", nil, "only peers of these `KINDS`, separated by commas (default: all)")
 	fs.IntVar(&f.peers, "peers", 0, "how many peers, the honest ones included (default: two of each kind)")
 	fs.IntVar(&f.honest, "honest", f.honest, "how many plainly honest ones")
-	fs.Int("port", defaults["network.port"].(int), "where all peers listen; without --serve any unless given")
+	fs.Int("port", defaults["network.port"].(int), "where all peers listen (default: the usual port with --serve, else any)")
+	fs.Lookup("port").DefValue = "0" // so that the help says no more of it
 	fs.BoolVar(&f.serve, "serve", false, "stay up for an outside node until interrupted")
 	fs.StringVar(&f.coreOut, "core-out", "", "write the addresses as a core list to this `FILE`")
 	fs.BoolVar(&f.quick, "quick", false, "don't scan each kind alone: no costs are told")
@@ -84,7 +86,7 @@ func (f *chaosFlags) check(cmd *cobra.Command) error {
 	}
 	for _, kind := range f.kinds {
 		if !slices.Contains(names, kind) {
-			return usagef("--kinds: %q is no kind%s; kigo chaos --list shows all", kind, suggest(kind, names))
+			return usagef("--kinds: %q is no kind (kigo chaos --list shows all)%s", kind, suggest(kind, names))
 		}
 	}
 	if cmd.Flags().Changed("kinds") && len(f.kinds) == 0 {
@@ -184,7 +186,7 @@ func (a *app) chaos(cmd *cobra.Command, f *chaosFlags) (err error) {
 		return err
 	}
 	if err := fleet.Start(); err != nil {
-		return fmt.Errorf("the fleet can't start: %w", err)
+		return usagef("the fleet can't start: %v; is another one up?  --port takes another port", err)
 	}
 	defer func() { err = errors.Join(err, fleet.Close()) }()
 	if f.coreOut != "" {

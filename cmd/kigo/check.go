@@ -23,7 +23,8 @@ func newCheck(a *app) *cobra.Command {
 of it and checks these in full, every proof of work included.  A PEER is an IPv4
 address or a host name.
 
-Exit code 0 if every named peer is proven, 3 if one is not, 4 if none was reached.`,
+Exit code 0 if every named peer is proven, 3 if one is not, 4 if none was
+reached.`,
 		Example: `  kigo check 192.0.2.1 192.0.2.2
   kigo check --json pool.example.org | jq '.peers[].verdict'`,
 		Args: cobra.MinimumNArgs(1),
@@ -63,13 +64,13 @@ func (a *app) check(cmd *cobra.Command, args []string, asJSON bool, f *networkFl
 		return err
 	}
 	if asJSON {
-		err = writeJSON(cmd.OutOrStdout(), r)
+		err = n.writeJSON(cmd.OutOrStdout(), r)
 	} else {
 		out, c := &printer{w: cmd.OutOrStdout()}, paletteFor(cmd.OutOrStdout())
 		for _, addr := range peers {
 			for i := range r.Peers {
 				if r.Peers[i].Addr == addr {
-					printPeer(out, r, &r.Peers[i], a.dataDirFlag(), c)
+					printPeer(out, r, &r.Peers[i], n.whereIs, c)
 				}
 			}
 		}
@@ -79,6 +80,8 @@ func (a *app) check(cmd *cobra.Command, args []string, asJSON bool, f *networkFl
 	switch {
 	case err != nil:
 		return err
+	case n.unkept != nil:
+		return n.unkept
 	case r.Reached == 0:
 		return errNobody
 	case provenPeers(r) < len(peers):
@@ -91,9 +94,17 @@ func provenPeers(r *scan.Report) int {
 	return len(pick(r.Peers, func(p *scan.Peer) bool { return p.Verdict == scan.Proven }))
 }
 
-// printPeer prints all that is known of one peer.  dataDir is the flag by which
-// its evidence is found, if one is needed.
-func printPeer(out *printer, r *scan.Report, p *scan.Peer, dataDir string, c palette) {
+// whereIs says how to see a record.
+func (n *network) whereIs(id string) string {
+	if n.memory == nil {
+		return id[:12] + ", not kept (--no-memory)"
+	}
+	return "kigo evidence show " + id[:12] + n.dataDirFlag()
+}
+
+// printPeer prints all that is known of one peer.  whereIs says where a record of
+// evidence is.
+func printPeer(out *printer, r *scan.Report, p *scan.Peer, whereIs func(id string) string, c palette) {
 	field := func(name, format string, args ...any) {
 		out.line("  %s%-9s%s %s", c.dim, name, c.off, fmt.Sprintf(format, args...))
 	}
@@ -115,8 +126,11 @@ func printPeer(out *printer, r *scan.Report, p *scan.Peer, dataDir string, c pal
 		field("claims", "block %s (%v), weight 0x%s", claimedHeight(p.Claim.Num), p.Claim.Num, shortWeight(p.Claim.Weight))
 		field("", "tip %v", p.Claim.Hash)
 	}
-	if p.Trailers > 0 {
+	switch {
+	case holds(p):
 		field("proof", "%s, %d with proof of work, density %s", plural(int64(p.Trailers), "trailer"), p.Worked, brief(p.Density))
+	case p.Trailers > 0:
+		field("proof", "%s, which prove nothing", plural(int64(p.Trailers), "trailer"))
 	}
 	if p.Branch >= 0 {
 		b := &r.Branches[p.Branch]
@@ -128,7 +142,7 @@ func printPeer(out *printer, r *scan.Report, p *scan.Peer, dataDir string, c pal
 	field("traffic", "%s, %s in, %s out, %.2f s, %s named", plural(int64(p.Calls), "call"), bytesOf(p.BytesIn), bytesOf(p.BytesOut),
 		p.Seconds, plural(int64(p.Addresses), "other peer"))
 	for _, id := range p.Evidence {
-		field("evidence", "kigo evidence show %.12s%s", id, dataDir)
+		field("evidence", "%s", whereIs(id))
 	}
 	out.line("")
 }

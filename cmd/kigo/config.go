@@ -19,7 +19,6 @@ import (
 	"github.com/spf13/viper"
 
 	"kigo/cpu"
-	"kigo/node/api"
 	"kigo/node/verify"
 	"kigo/node/wire"
 )
@@ -75,6 +74,7 @@ var defaults = map[string]any{
 	"chain.floor":        "",
 	"data.dir":           "",
 	"api.listen":         "",
+	"api.pprof-listen":   "",
 	"log.level":          "info",
 	"log.format":         "text",
 }
@@ -93,6 +93,7 @@ var flagKeys = map[string]string{
 	"retry":         "scan.retry",
 	"data-dir":      "data.dir",
 	"listen":        "api.listen",
+	"pprof-listen":  "api.pprof-listen",
 	"log-level":     "log.level",
 }
 
@@ -131,12 +132,15 @@ func (s *settings) load(flags *pflag.FlagSet) error {
 	if err := checkEnvironment(os.Environ()); err != nil {
 		return err
 	}
+	s.trace(flags)
+	if err := s.mistyped(); err != nil {
+		return usagef("%v", s.sourced(err))
+	}
 	if err := v.UnmarshalExact(&s.conf); err != nil {
 		return usagef("config: %s", strings.Join(strings.Fields(err.Error()), " "))
 	}
-	s.trace(flags)
 	if err := s.conf.Validate(); err != nil {
-		return usagef("%v", err)
+		return usagef("%v", s.sourced(err))
 	}
 	return nil
 }
@@ -211,6 +215,24 @@ func (s *settings) trace(flags *pflag.FlagSet) {
 	}
 }
 
+// sourced adds to each of the errors joined in err, which begin with a key, where
+// the key's value comes from.
+func (s *settings) sourced(err error) error {
+	all, ok := err.(interface{ Unwrap() []error })
+	if !ok {
+		return err
+	}
+	var errs []error
+	for _, err := range all.Unwrap() {
+		key, _, _ := strings.Cut(err.Error(), ":")
+		if from := s.from[key]; from != "" && from != "default" {
+			err = fmt.Errorf("%w (%s)", err, from)
+		}
+		errs = append(errs, err)
+	}
+	return errors.Join(errs...)
+}
+
 // Validate joins all that is wrong with the values, each with its key, its value
 // and what is allowed.
 func (c *Config) Validate() error {
@@ -241,11 +263,7 @@ func (c *Config) Validate() error {
 	}
 	c.Network.validate(bad)
 	c.Scan.validate(bad)
-	if c.API.Listen != "" {
-		if err := api.CheckListen(c.API.Listen, false); err != nil {
-			errs = append(errs, fmt.Errorf("api.listen: %w", err))
-		}
-	}
+	errs = append(errs, c.API.check()...)
 	if levels := []string{"debug", "info", "warn", "error"}; !slices.Contains(levels, c.Log.Level) {
 		bad("log.level", fmt.Sprintf("%q", c.Log.Level), "one of "+strings.Join(levels, ", "))
 	}
@@ -341,7 +359,7 @@ name in capitals: verify.audit-rate is KIGO_VERIFY_AUDIT_RATE.`,
 		},
 	}, &cobra.Command{
 		Use:         "init [FILE]",
-		Short:       "Write a commented config file with all defaults, to stdout or a new file",
+		Short:       "Write a commented config file with all defaults",
 		Args:        cobra.MaximumNArgs(1),
 		Annotations: map[string]string{"settings": "no"},
 		RunE: func(cmd *cobra.Command, args []string) error {

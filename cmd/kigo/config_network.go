@@ -7,7 +7,11 @@ import (
 	"net/netip"
 	"regexp"
 	"strconv"
+	"strings"
 	"time"
+
+	"kigo/node/api"
+	"kigo/node/wire"
 )
 
 // A NetworkConfig says which peers there are and how they are called.
@@ -56,6 +60,8 @@ type DataConfig struct {
 type APIConfig struct {
 	// Listen is host:port on a loopback address; nothing listens when it is empty.
 	Listen string
+	// PprofListen is another one, for profiles of the process.
+	PprofListen string `mapstructure:"pprof-listen"`
 }
 
 // validate calls bad for each value that can't be used.
@@ -87,7 +93,7 @@ func (c *ScanConfig) validate(bad func(key string, value any, allowed string)) {
 			bad(v.key, v.value, fmt.Sprintf("between 1 and %d", v.max))
 		}
 	}
-	if c.QuorumPeers < c.QuorumGroups {
+	if c.QuorumPeers > 0 && c.QuorumPeers < c.QuorumGroups {
 		bad("scan.quorum-groups", c.QuorumGroups, fmt.Sprintf("at most scan.quorum-peers (%d): each peer is in one group", c.QuorumPeers))
 	}
 	if c.Timeout < time.Second || c.Timeout > time.Hour {
@@ -98,6 +104,24 @@ func (c *ScanConfig) validate(bad func(key string, value any, allowed string)) {
 	}
 }
 
+// check returns an error for each value that can't be used.
+func (c *APIConfig) check() (errs []error) {
+	check := func(key, address string) {
+		if address == "" {
+			return
+		}
+		if err := api.CheckListen(address, false); err != nil {
+			errs = append(errs, fmt.Errorf("%s: %w", key, err))
+		}
+	}
+	check("api.listen", c.Listen)
+	check("api.pprof-listen", c.PprofListen)
+	if c.PprofListen != "" && c.PprofListen == c.Listen && !strings.HasSuffix(c.Listen, ":0") { // which is any port
+		errs = append(errs, fmt.Errorf("api.pprof-listen: %q is not an address of its own: it is that of api.listen", c.PprofListen))
+	}
+	return errs
+}
+
 // hostName is a name that a resolver may be asked for.
 var hostName = regexp.MustCompile(`^([a-zA-Z0-9_]([a-zA-Z0-9_-]*[a-zA-Z0-9_])?\.)*[a-zA-Z]([a-zA-Z0-9_-]*[a-zA-Z0-9_])?\.?$`)
 
@@ -105,7 +129,9 @@ var hostName = regexp.MustCompile(`^([a-zA-Z0-9_]([a-zA-Z0-9_-]*[a-zA-Z0-9_])?\.
 // address or may be the name of a host.
 func checkPeer(s string) error {
 	const want = "an IPv4 address or a host name"
-	if a, err := netip.ParseAddr(s); err == nil && a.Is4() {
+	if a, err := netip.ParseAddr(s); err == nil && a.Is4() && !wire.Callable(a) {
+		return errors.New("an address that a host can have")
+	} else if err == nil && a.Is4() {
 		return nil
 	} else if err == nil {
 		return errors.New(want + ": the protocol has no IPv6")

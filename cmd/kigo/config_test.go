@@ -1,6 +1,7 @@
 package main
 
 import (
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -80,6 +81,10 @@ api:
 }
 
 func TestBadNetworkSettings(t *testing.T) {
+	t.Setenv("KIGO_SCAN_RETRY", "5") // which flags and files don't say
+	contains(t, "a bad variable", kigo(t, "config", "check").stderr, `scan.retry: "5" is not a duration with its unit, such as 90s or 5m (environment KIGO_SCAN_RETRY)`)
+	os.Unsetenv("KIGO_SCAN_RETRY")
+	contains(t, "a bad flag", kigo(t, "scan", "--timeout", "-5s").stderr, "scan.timeout: -5s is not between 1s and 1h (flag --timeout)")
 	for _, c := range []struct {
 		yaml string
 		says []string // nothing: it is good
@@ -93,6 +98,8 @@ func TestBadNetworkSettings(t *testing.T) {
 		{"network: {peers: [1.2.3.4, a.b-c.example., localhost]}", nil},
 		{"network: {peers: [1.2.3]}", []string{`network.peers: "1.2.3"`, "IPv4 address or a host name"}},
 		{"network: {peers: [1.2.3.256]}", []string{`"1.2.3.256"`}},
+		{"network: {peers: [0.0.0.0]}", []string{`"0.0.0.0" is not an address that a host can have`}},
+		{"network: {peers: [224.0.0.1]}", []string{`"224.0.0.1"`}},
 		{"network: {peers: ['::1']}", []string{`"::1"`, "no IPv6"}},
 		{"network: {peers: ['1.2.3.4:2095']}", []string{`"1.2.3.4:2095"`, "network.port", "--port 2095"}},
 		{"network: {peers: ['a b']}", []string{`"a b"`}},
@@ -100,7 +107,7 @@ func TestBadNetworkSettings(t *testing.T) {
 		{"network: {peers: ['']}", []string{`""`}},
 		{"network: {peers: [" + strings.Repeat("a.", 127) + "aa]}", []string{"network.peers"}},
 		{"network: {prot: 1}", []string{"network.prot", "did you mean network.port?"}},
-		{"scan: {quorum-peers: 0}", []string{"scan.quorum-peers: 0", "between 1 and 4096"}},
+		{"scan: {quorum-peers: 0}", []string{"scan.quorum-peers: 0", "between 1 and 4096 (file "}},
 		{"scan: {quorum-groups: 0}", []string{"scan.quorum-groups: 0"}},
 		{"scan: {quorum-peers: 1, quorum-groups: 1}", nil},
 		{"scan: {quorum-peers: 2}", []string{"scan.quorum-groups: 3", "scan.quorum-peers (2)"}},
@@ -108,7 +115,17 @@ func TestBadNetworkSettings(t *testing.T) {
 		{"scan: {parallel: 4097}", []string{"scan.parallel: 4097"}},
 		{"scan: {timeout: 999ms}", []string{"scan.timeout: 999ms", "between 1s and 1h"}},
 		{"scan: {timeout: 61m}", []string{"scan.timeout: 1h1m0s"}},
-		{"scan: {timeout: soon}", []string{"Scan.Timeout", "duration"}},
+		{"scan: {timeout: soon, retry: 90}", []string{`scan.timeout: "soon" is not a duration with its unit, such as 90s`, "scan.retry: 90 is not a duration"}},
+		{"scan: {parallel: 1.5, quorum-peers: many, quorum-groups: [3]}", []string{"scan.parallel: 1.5 is not a whole number", `scan.quorum-peers: "many" is not`, "scan.quorum-groups: [3] is not"}},
+		{"scan: {parallel: '12'}", nil},
+		{"verify: {audit-rate: often}", []string{`verify.audit-rate: "often" is not a number`}},
+		{"verify: {audit-rate: 1, workers: true}", []string{"verify.workers: true is not a whole number"}},
+		{"network: {private: maybe}", []string{`network.private: "maybe" is not true or false`}},
+		{"network: {private: 'true', peers: 1.2.3.4}", nil},
+		{"network: {peers: [1.2]}", []string{"network.peers: [1.2] is not a list of texts"}},
+		{"network: {peers: {a: b}}", []string{"network.peers"}},
+		{"data: {dir: 5}", []string{"data.dir: 5 is not text", "quotes"}},
+		{"data: {dir: }", nil},
 		{"scan: {retry: -1s}", []string{"scan.retry: -1s"}},
 		{"scan: {retry: 0s}", []string{"scan.retry: 0s", "between 1ms and 1m"}},
 		{"scan: {retry: 1ms}", nil},
@@ -120,6 +137,10 @@ func TestBadNetworkSettings(t *testing.T) {
 		{"api: {listen: '192.168.0.1:9095'}", []string{`"192.168.0.1:9095"`, "loopback"}},
 		{"api: {listen: '127.0.0.1'}", []string{`"127.0.0.1"`, "host:port"}},
 		{"api: {listen: '127.0.0.1:http2'}", []string{`127.0.0.1:http2`}},
+		{"api: {pprof-listen: '127.0.0.1:2097'}", nil},
+		{"api: {pprof-listen: '0.0.0.0:2097'}", []string{"api.pprof-listen", `"0.0.0.0:2097"`, "loopback"}},
+		{"api: {listen: '127.0.0.1:2096', pprof-listen: '127.0.0.1:2096'}", []string{`api.pprof-listen: "127.0.0.1:2096"`, "api.listen"}},
+		{"api: {listen: '127.0.0.1:0', pprof-listen: '127.0.0.1:0'}", nil},
 	} {
 		o := kigo(t, "config", "check", writeTemp(t, "kigo.yaml", []byte(c.yaml+"\n")))
 		if c.says == nil {

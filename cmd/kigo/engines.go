@@ -22,7 +22,7 @@ import (
 type engineFlags struct{}
 
 func (engineFlags) add(cmd *cobra.Command) {
-	cmd.Flags().StringSlice("engine", nil, "use only this engine; may be given again: "+strings.Join(engineNames(), ", "))
+	cmd.Flags().StringSlice("engine", nil, "use only this engine, by `NAME`; may be given again: "+strings.Join(engineNames(), ", "))
 	cmd.Flags().Int("workers", 0, "processor cores to use (default: all)")
 }
 

@@ -16,6 +16,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"kigo/node/evidence"
+	"kigo/node/mcm"
 	"kigo/node/memory"
 	"kigo/node/proof"
 	"kigo/node/verify"
@@ -48,6 +49,9 @@ func (a *app) readMemory(f func(db *memory.DB) error) error {
 		return f(nil)
 	}
 	db, err := memory.OpenReadOnly(path, memory.Options{Log: a.log})
+	if refusal(err) != nil {
+		return usagef("data.dir: %v", refusal(err))
+	}
 	if err != nil {
 		return err
 	}
@@ -70,7 +74,7 @@ func (a *app) allEvidence() (all []*evidence.Record, err error) {
 }
 
 // recordID is what begins an ID, long enough to mean one record.
-var recordID = regexp.MustCompile(`^[0-9a-f]{4,64}$`)
+var recordID = regexp.MustCompile(`^[0-9a-fA-F]{4,64}$`)
 
 // record returns the record that a word names: one that is kept, by the beginning
 // of its ID, or one in a file.
@@ -96,6 +100,9 @@ const maxRecord = 4 << 20
 
 func readRecord(cmd *cobra.Command, name string) (*evidence.Record, error) {
 	in, err := openInput(cmd, name)
+	if _, missing := os.Stat(name); err != nil && errors.Is(missing, fs.ErrNotExist) {
+		return nil, usagef("%q is no file, nor the first four hex digits or more of an ID; kigo evidence list shows all", name)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -143,9 +150,13 @@ func newEvidenceList(a *app) *cobra.Command {
 				_, err = fmt.Fprintf(cmd.OutOrStdout(), "no evidence in %s\n", dir)
 				return err
 			}
-			g := &grid{columns: []column{{title: "ID"}, {title: "TIME"}, {title: "PEER"}, {title: "FAULT"}, {title: "BLOCK", right: true, spare: 1}, {title: "RULE", spare: 2}}}
+			g := &grid{columns: []column{{title: "ID"}, {title: "TIME"}, {title: "PEER"}, {title: "FAULT"}, {title: "BLOCK", right: true, spare: 2}, {title: "RULE", spare: 1}}}
 			for _, r := range all {
-				g.add("", r.ID[:12], r.Time.UTC().Format(time.DateTime), r.Peer.String(), string(r.Kind), claimedHeight(r.Num), string(r.Rule))
+				var block string
+				if n := r.Block(); n != nil {
+					block = claimedHeight(*n)
+				}
+				g.add("", r.ID[:12], r.Time.UTC().Format(time.DateTime), r.Peer.String(), string(r.Kind), block, string(r.Rule))
 			}
 			out := &printer{w: cmd.OutOrStdout()}
 			width, _ := size(out.w)
@@ -159,17 +170,17 @@ func newEvidenceList(a *app) *cobra.Command {
 
 // A recordLine is a record without the bytes.
 type recordLine struct {
-	ID     string    `json:"id"`
-	Time   time.Time `json:"time"`
-	Peer   string    `json:"peer"`
-	Kind   string    `json:"kind"`
-	Rule   string    `json:"rule"`
-	Block  uint64    `json:"block"`
-	Detail string    `json:"detail"`
+	ID     string        `json:"id"`
+	Time   time.Time     `json:"time"`
+	Peer   string        `json:"peer"`
+	Kind   string        `json:"kind"`
+	Rule   string        `json:"rule"`
+	Block  *mcm.BlockNum `json:"block"` // null: of no block
+	Detail string        `json:"detail"`
 }
 
 func newRecordLine(r *evidence.Record) recordLine {
-	return recordLine{r.ID, r.Time.UTC(), r.Peer.String(), string(r.Kind), string(r.Rule), uint64(r.Num), r.Detail}
+	return recordLine{r.ID, r.Time.UTC(), r.Peer.String(), string(r.Kind), string(r.Rule), r.Block(), r.Detail}
 }
 
 func newEvidenceShow(a *app) *cobra.Command {
@@ -224,7 +235,9 @@ func printRecord(w io.Writer, r *evidence.Record, dataDir string) error {
 	if r.Rule != "" {
 		field("rule", "%s: %s", r.Rule, r.Rule.Meaning())
 	}
-	field("block", "%s (%v)", claimedHeight(r.Num), r.Num)
+	if n := r.Block(); n != nil {
+		field("block", "%s (%v)", claimedHeight(*n), *n)
+	}
 	field("found", "%s", r.Detail)
 	field("claimed", "block %s (%v), weight 0x%s", claimedHeight(r.Claim.Num), r.Claim.Num, shortWeight(r.Claim.Weight))
 	field("", "tip %v", r.Claim.Hash)
@@ -259,10 +272,10 @@ func newEvidenceVerify(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "verify ID|FILE...",
 		Short: "Repeat judgements from the stored bytes alone",
-		Long: `Verify judges what a peer sent once more, offline: the packets' frames, the rules,
-the proof of work.  Records are named by the beginning of their ID or by a file
-that kigo evidence show --out has written, on whatever machine; --all takes all
-that are kept.  Exit code 3 if one is not confirmed.`,
+		Long: `Verify judges what a peer sent once more, offline: the packets' frames, the
+rules, the proof of work.  Records are named by the beginning of their ID or by
+a file that kigo evidence show --out has written, on whatever machine; --all
+takes all that are kept.  Exit code 3 if one is not confirmed.`,
 		Example: `  kigo evidence verify 3f2a81c0
   kigo evidence verify --all --json`,
 		Args: func(_ *cobra.Command, args []string) error {

@@ -3,6 +3,7 @@ package main
 import (
 	"io"
 	"os"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -10,7 +11,8 @@ import (
 )
 
 // A grid is a table that knows how wide it may be: columns that don't fit are
-// left out, the last one is cut unless the table is to be whole.
+// left out.  The last one is cut where enough of it remains, unless the table is
+// to be whole.
 type grid struct {
 	columns []column
 	rows    []row
@@ -39,6 +41,9 @@ func (g *grid) add(p paint, cells ...string) { g.rows = append(g.rows, row{cells
 // across adds a line of its own, cut at the table's width.
 func (g *grid) across(p paint, line string) { g.rows = append(g.rows, row{line: line, paint: p}) }
 
+// enough is how many columns of a text still say something.
+const enough = 24
+
 // gap is what stands between two columns.
 const gap = "  "
 
@@ -54,7 +59,11 @@ func (g *grid) lines(width int, c palette) []string {
 			}
 		}
 	}
-	for width > 0 && total(widths) > width {
+	least := slices.Clone(widths)
+	if last := len(least) - 1; !g.whole {
+		least[last] = min(least[last], enough)
+	}
+	for width > 0 && total(least) > width {
 		worst := -1
 		for i, col := range g.columns {
 			if widths[i] >= 0 && col.spare > 0 && (worst < 0 || col.spare > g.columns[worst].spare) {
@@ -64,7 +73,7 @@ func (g *grid) lines(width int, c palette) []string {
 		if worst < 0 {
 			break
 		}
-		widths[worst] = -1
+		widths[worst], least[worst] = -1, -1
 	}
 	titles := make([]string, len(g.columns))
 	for i, col := range g.columns {

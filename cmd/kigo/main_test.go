@@ -8,6 +8,10 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"unicode/utf8"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 )
 
 const (
@@ -98,6 +102,30 @@ func writeTemp(t testing.TB, name string, data []byte) string {
 	return path
 }
 
+// TestHelpFits makes sure that the help of each command fits a terminal, and names
+// its flags.
+func TestHelpFits(t *testing.T) {
+	var visit func(cmd *cobra.Command)
+	visit = func(cmd *cobra.Command) {
+		words := strings.Fields(cmd.CommandPath())[1:]
+		out := kigo(t, append(words, "--help")...).want(t, exitOK)
+		for line := range strings.Lines(out) {
+			if n := utf8.RuneCountInString(strings.TrimRight(line, "\n")); n > helpWidth && cmd.Name() != "synth" { // its kinds need the room
+				t.Errorf("%s: %d columns: %s", cmd.CommandPath(), n, line)
+			}
+		}
+		cmd.LocalFlags().VisitAll(func(f *pflag.Flag) { contains(t, cmd.CommandPath(), out, "--"+f.Name) })
+		contains(t, cmd.CommandPath(), out, "Usage:\n  "+cmd.CommandPath(), "--log-level LEVEL", cmd.Example)
+		for _, sub := range cmd.Commands() {
+			contains(t, cmd.CommandPath(), out, "\n  "+sub.Name()+" ", sub.Short)
+			if cmd.Name() != "completion" { // those are cobra's
+				visit(sub)
+			}
+		}
+	}
+	visit(newRoot(nil, nil, nil))
+}
+
 func TestUsageErrors(t *testing.T) {
 	bad := writeTemp(t, "bad.yaml", []byte("verify:\n  enigne: [avx2]\n"))
 	values := writeTemp(t, "values.yaml", []byte("verify:\n  workers: -1\n  engine: [avx3]\n  audit-rate: 2\nlog:\n  level: loud\n  format: xml\n"))
@@ -109,7 +137,7 @@ func TestUsageErrors(t *testing.T) {
 		says []string
 	}{
 		{"unknown command", []string{"verfy"}, []string{"verfy", "did you mean verify?"}},
-		{"unknown flag", []string{"verify", "--al", "x"}, []string{"--al", "kigo verify --help"}},
+		{"unknown flag", []string{"verify", "--al", "x"}, []string{"--al", "kigo verify --help", "did you mean --all?"}},
 		{"no file", []string{"verify"}, []string{"accepts 1 arg(s), received 0", "kigo verify FILE"}},
 		{"missing file", []string{"verify", "/nonexistent/tfile.dat"}, []string{"/nonexistent/tfile.dat", "no such file"}},
 		{"missing file for pow", []string{"pow", "/nonexistent/x"}, []string{"/nonexistent/x"}},
@@ -127,7 +155,7 @@ func TestUsageErrors(t *testing.T) {
 		{"unknown key", []string{"config", "check", bad}, []string{bad, "verify.enigne", "did you mean verify.engine?"}},
 		{"bad values", []string{"config", "check", values}, []string{"verify.workers: -1", `"avx3"`, "verify.audit-rate: 2", `"loud"`, `"xml"`}},
 		{"broken file", []string{"config", "check", broken}, []string{broken}},
-		{"wrong type", []string{"config", "check", typed}, []string{"Verify.Workers"}},
+		{"wrong type", []string{"config", "check", typed}, []string{`verify.workers: "many" is not a whole number`}},
 		{"bad log level", []string{"devices", "--log-level", "loud"}, []string{"log.level", "loud"}},
 		{"no output", []string{"synth"}, []string{"--out"}},
 		{"bad fault", []string{"synth", "--out", "-", "--fault", "nonsense"}, []string{"--fault", "nonsense"}},

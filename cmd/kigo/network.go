@@ -3,11 +3,14 @@ package main
 import (
 	"context"
 	"errors"
+	"io/fs"
 	"net"
 	"net/netip"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -15,6 +18,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"kigo/node/branch"
+	"kigo/node/evidence"
 	"kigo/node/fault"
 	"kigo/node/memory"
 	"kigo/node/peer"
@@ -38,7 +42,7 @@ func (f *networkFlags) add(cmd *cobra.Command) {
 	fs.Duration("timeout", defaults["scan.timeout"].(time.Duration), "give up after this time")
 	fs.Duration("retry", defaults["scan.retry"].(time.Duration), "pause before a peer that gave no proof, though it answered, is asked again")
 	fs.String("data-dir", "", "`FOLDER` for what is remembered (default: kigo in the user's state folder)")
-	fs.BoolVar(&f.noMemory, "no-memory", false, "remember nothing, neither of before nor for later")
+	fs.BoolVar(&f.noMemory, "no-memory", false, "remember nothing on disk, neither of before nor for later")
 	engineFlags{}.add(cmd)
 }
 
@@ -48,8 +52,17 @@ type network struct {
 	engines  *engines
 	merged   *verify.Coalescer
 	registry *prometheus.Registry
-	memory   *memory.DB // nil: nothing is remembered
+	memory   *memory.DB // nil: nothing is written
+	kept     keeper     // of what is remembered
+	serves   bool       // what is kept at a listener
 	options  scan.Options
+	unkept   error // why what the last scan found is not kept
+}
+
+// A keeper is a memory that tells what evidence it has.
+type keeper interface {
+	scan.Memory
+	Evidence() ([]*evidence.Record, error)
 }
 
 // Sizes of what stands between the scan and the engines: trailers remembered, and
@@ -73,12 +86,15 @@ func (a *app) openNetwork(ctx context.Context, f *networkFlags) (_ *network, err
 	if err != nil {
 		return nil, err
 	}
-	if !f.noMemory {
+	if f.noMemory {
+		n.kept = new(memory.RAM)
+	} else {
 		if n.memory, err = a.openMemory(pin, memory.NewMetrics(n.registry)); err != nil {
 			return nil, err
 		}
-		n.options.Memory = n.memory
+		n.kept = n.memory
 	}
+	n.options.Memory = n.kept
 	if err := n.open(ctx); err != nil {
 		return nil, err
 	}
@@ -180,8 +196,15 @@ func (a *app) dataDirFlag() string {
 	if a.settings.from["data.dir"] != "flag --data-dir" {
 		return ""
 	}
-	return " --data-dir " + a.conf.Data.Dir
+	dir := a.conf.Data.Dir
+	if !plainWord.MatchString(dir) {
+		dir = "'" + strings.ReplaceAll(dir, "'", `'\''`) + "'"
+	}
+	return " --data-dir " + dir
 }
+
+// plainWord is what a shell takes as it stands.
+var plainWord = regexp.MustCompile(`^[\w./:@%+,-]+$`)
 
 func (a *app) openMemory(pin *tfile.Pin, m *memory.Metrics) (*memory.DB, error) {
 	dir, err := a.dataDir()
@@ -195,7 +218,21 @@ func (a *app) openMemory(pin *tfile.Pin, m *memory.Metrics) (*memory.DB, error) 
 	if pin != nil {
 		id.Pin = pin.SHA256
 	}
-	return memory.Open(filepath.Join(dir, memoryName), id, memory.Options{Log: a.log, Metrics: m})
+	db, err := memory.Open(filepath.Join(dir, memoryName), id, memory.Options{Log: a.log, Metrics: m})
+	if refusal(err) != nil {
+		return nil, usagef("data.dir: %v; name another folder with --data-dir, or use --no-memory", refusal(err))
+	}
+	return db, err
+}
+
+// refusal returns the part of an error that is the system's refusal to open a file,
+// such as a folder's that nobody may write to; nil when there is none.
+func refusal(err error) error {
+	var path *fs.PathError
+	if errors.As(err, &path) {
+		return path
+	}
+	return nil
 }
 
 // addressesOf resolves peers as people name them: IPv4 addresses or host names,
@@ -223,8 +260,9 @@ func addressesOf(ctx context.Context, peers []string) (addrs []netip.Addr, faile
 	failed = map[string]error{}
 	for i, p := range peers {
 		a := <-answers[i]
+		a.addrs = slices.DeleteFunc(a.addrs, func(addr netip.Addr) bool { return !wire.Callable(addr) })
 		if a.err == nil && len(a.addrs) == 0 {
-			a.err = errors.New("it has no IPv4 address")
+			a.err = errors.New("it has no IPv4 address that a host can have")
 		}
 		if a.err != nil {
 			failed[p] = a.err

@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -87,6 +88,7 @@ func (f *testFleet) peers() (flags []string) {
 // tests look at it.
 type scanned struct {
 	State    scan.State
+	DataDir  *string `json:"data_dir"`
 	Chosen   int
 	Branches []struct {
 		Chosen, Quorum bool
@@ -114,7 +116,7 @@ func TestScanFindsTheQuorum(t *testing.T) {
 	f := newTestFleet(t, "honest", "honest", "honest", "garbage-proof", "max-weight-stem", "max-weight-no-proof", "bad-ids")
 	out := kigo(t, f.args(t, "scan", f.peers()...)...)
 	table := out.want(t, exitOK)
-	contains(t, "the table", table, "branch 1, chosen: 3 peers in 3 groups", "convicted: 2 peers", "127.4.0.1", "QUORUM: 3 proven peers in 3 groups", "not proven")
+	contains(t, "the table", table, "branch 1, chosen: 3 peers in 3 groups", "convicted: 2 peers", "127.4.0.1", "QUORUM: 3 proven peers in 3 groups", "not proven", "2 records of evidence: kigo evidence list --data-dir ")
 	if strings.Contains(out.stderr, "level=INFO") { // the table says it all
 		t.Errorf("a good scan says %q", out.stderr)
 	}
@@ -191,6 +193,9 @@ func TestScanRemembers(t *testing.T) {
 	kigo(t, append(args, "--core-file", core)...).want(t, exitOK)
 	contains(t, "the second scan", kigo(t, args...).want(t, exitOK), "3 peers in 3 groups") // of whom nobody told it
 	kigo(t, append(args, "--no-memory")...).want(t, exitUsage)
+	o = kigo(t, append(args, "--no-memory", "--core-file", writeTemp(t, "empty.lst", []byte("# none\n")))...)
+	o.want(t, exitNobody)
+	contains(t, "the error", o.stderr, "empty.lst names no peer")
 	if _, err := os.Stat(filepath.Join(args[6], memoryName)); err != nil {
 		t.Error(err)
 	}
@@ -206,7 +211,13 @@ func TestScanUsage(t *testing.T) {
 		{[]string{"scan", "--peer", "127.0.0.1", "--listen", "127.0.0.1:0"}, []string{"--listen", "--every"}},
 		{[]string{"scan", "--peer", "127.0.0.1", "--every", "1ms"}, []string{"--every 1ms", "1s"}},
 		{[]string{"scan", "--every", "1m", "--listen", "0.0.0.0:80"}, []string{"api.listen", "0.0.0.0:80", "loopback"}},
-		{[]string{"scan", "127.0.0.1"}, []string{"127.0.0.1"}},
+		{[]string{"scan", "127.0.0.1"}, []string{`"127.0.0.1": peers are named with --peer`, "kigo check"}},
+		{[]string{"scan", "--per", "127.0.0.1"}, []string{"--per", "kigo scan --help", "did you mean --peer?"}},
+		{[]string{"scan", "--peer", "127.0.0.1", "--pprof-listen", "127.0.0.1:0"}, []string{"--pprof-listen", "--every"}},
+		{[]string{"scan", "--every", "1m", "--listen", "127.0.0.1:5", "--pprof-listen", "127.0.0.1:5"}, []string{"api.pprof-listen", "127.0.0.1:5"}},
+		{[]string{"check", "240.0.0.1"}, []string{`"240.0.0.1"`, "a host can have"}},
+		{[]string{"evidence", "lst"}, []string{`"lst"`, "did you mean list?"}},
+		{[]string{"evidence", "list", "abcd"}, []string{"kigo evidence list takes no arguments", `"abcd"`}},
 		{[]string{"scan", "--timeout", "1ms"}, []string{"scan.timeout: 1ms"}},
 		{[]string{"scan", "--quorum-peers", "1"}, []string{"scan.quorum-groups: 3"}},
 		{[]string{"check"}, []string{"requires at least 1 arg(s)", "kigo check PEER..."}},
@@ -256,9 +267,13 @@ func TestCheck(t *testing.T) {
 	}
 	contains(t, "the judgement", kigo(t, append(args, "127.99.0.1")...).want(t, exitNobody), "127.99.0.1  UNAVAILABLE: refused", "NOBODY REACHED")
 	kigo(t, append(args, "127.99.0.1", f.addrs[0])...).want(t, exitInvalid)
+	if r.DataDir == nil || *r.DataDir != args[6] {
+		t.Errorf("the evidence is in %v, want %s", r.DataDir, args[6])
+	}
+	contains(t, "the judgement", kigo(t, append(args, "--no-memory", f.addrs[2])...).want(t, exitInvalid), "evidence  ", ", not kept (--no-memory)")
 	// It names what it knows, and nothing else is asked.
-	if r := scannedFrom(t, kigo(t, append(args, "--json", "--no-memory", f.addrs[1])...).want(t, exitOK)); len(r.Peers) != 1 {
-		t.Errorf("%d peers were judged, one was named", len(r.Peers))
+	if r := scannedFrom(t, kigo(t, append(args, "--json", "--no-memory", f.addrs[1])...).want(t, exitOK)); len(r.Peers) != 1 || r.DataDir != nil {
+		t.Errorf("%d peers were judged, one was named; data_dir is %v", len(r.Peers), r.DataDir)
 	}
 }
 
@@ -266,7 +281,8 @@ func TestEvidence(t *testing.T) {
 	f := newTestFleet(t, "garbage-proof", "nonce-byte", "bad-network", "trailers-55", "list-odd")
 	dir := t.TempDir()
 	contains(t, "the list of nothing", kigo(t, "evidence", "list", "--data-dir", dir).want(t, exitOK), "no evidence in "+dir)
-	kigo(t, append(f.args(t, "scan", f.peers()...), "--data-dir", dir)...).want(t, exitNobody)
+	scanned := kigo(t, append(f.args(t, "scan", f.peers()...), "--data-dir", dir)...).want(t, exitNobody)
+	contains(t, "the table", scanned, "proven, bad_list", "convicted invalid_trailer")
 
 	var list []recordLine
 	fromJSON(t, kigo(t, "evidence", "list", "--json", "--data-dir", dir).want(t, exitOK), &list)
@@ -277,6 +293,10 @@ func TestEvidence(t *testing.T) {
 	for _, r := range list {
 		contains(t, "the table", table, r.ID[:12], r.Peer, r.Kind)
 		words := kigo(t, "evidence", "show", "--data-dir", dir, r.ID[:16]).want(t, exitOK)
+		ofPackets := slices.Contains([]string{"too_long", "bad_list", "bad_frame"}, r.Kind)
+		if (r.Block == nil) != ofPackets || strings.Contains(words, "\n  block ") == ofPackets {
+			t.Errorf("%s at block %v: %s", r.Kind, r.Block, words)
+		}
 		contains(t, "the record", words, "evidence "+r.ID, r.Peer, "kigo evidence verify "+r.ID[:12], "objective")
 		contains(t, "the verdict", kigo(t, "evidence", "verify", "--data-dir", dir, r.ID[:16]).want(t, exitOK), "CONFIRMED: "+r.ID[:12], " 1  ")
 
@@ -296,7 +316,12 @@ func TestEvidence(t *testing.T) {
 		}
 	}
 	contains(t, "all", kigo(t, "evidence", "verify", "--all", "--data-dir", dir).want(t, exitOK), fmt.Sprintf("%d of %d records confirmed", len(list), len(list)))
-	o := kigo(t, "evidence", "show", "--data-dir", dir, strings.Repeat("0", 64))
+	contains(t, "an ID in capitals", kigo(t, "evidence", "show", "--data-dir", dir, strings.ToUpper(list[0].ID)).want(t, exitOK), list[0].ID)
+	contains(t, "the error", kigo(t, "evidence", "show", "--data-dir", dir, "abc").stderr, `"abc" is no file, nor`, "kigo evidence list")
+	o := kigo(t, "evidence", "list", "--data-dir", genesis)
+	o.want(t, exitUsage)
+	contains(t, "the error", o.stderr, "data.dir: ", genesis, "not a directory")
+	o = kigo(t, "evidence", "show", "--data-dir", dir, strings.Repeat("0", 64))
 	o.want(t, exitUsage)
 	contains(t, "the error", o.stderr, "kigo evidence list")
 	kigo(t, "evidence", "verify", "--data-dir", dir, genesis).want(t, exitInvalid)

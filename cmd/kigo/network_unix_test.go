@@ -142,11 +142,75 @@ func TestRepeatedScan(t *testing.T) {
 	}
 }
 
+// TestRepeatedScanWithoutMemory makes sure that what scans found is there while they
+// go on, though nothing is written, and looks at the listener for profiles.
+func TestRepeatedScanWithoutMemory(t *testing.T) {
+	t.Parallel()
+	f := newTestFleet(t, "honest", "honest", "honest", "garbage-proof")
+	dir := t.TempDir()
+	log, err := os.Create(filepath.Join(dir, "stderr"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer log.Close()
+	state := filepath.Join(dir, "state")
+	args := append(f.args(t, "scan", f.peers()...), "--every", "1s", "--listen", "127.0.0.1:0", "--pprof-listen", "127.0.0.1:0",
+		"--no-memory", "--data-dir", state, "--log-level", "info")
+	p := start(t, func(cmd *exec.Cmd) { cmd.Stderr = log }, args...)
+	up := func(key string) (base string) {
+		addr := regexp.MustCompile(`key=` + regexp.QuoteMeta(key) + ` addr=(127\.0\.0\.1:\d+)`)
+		p.until(t, key, func() bool {
+			if m := addr.FindSubmatch(readFile(t, log.Name())); m != nil {
+				base = "http://" + string(m[1])
+			}
+			return base != ""
+		})
+		return base
+	}
+	status, profiles := up("api.listen"), up("api.pprof-listen")
+	get := func(url string) (int, string) {
+		r, err := http.Get(url)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer r.Body.Close()
+		b, err := io.ReadAll(r.Body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return r.StatusCode, string(b)
+	}
+	p.until(t, "the second scan", func() bool { _, body := get(status + "/v1/peers"); return strings.Contains(body, `"skipped"`) })
+	_, body := get(status + "/v1/evidence")
+	contains(t, "the evidence of the first", body, `"matched": 1`, "127.4.0.1")
+	for url, want := range map[string]int{
+		profiles + "/debug/pprof/":         http.StatusOK,
+		profiles + "/metrics":              http.StatusNotFound,
+		status + "/debug/pprof/":           http.StatusNotFound,
+		profiles + "/debug/pprof/heap":     http.StatusOK,
+		status + "/v1/evidence?kind=wrong": http.StatusBadRequest,
+	} {
+		if code, _ := get(url); code != want {
+			t.Errorf("%s: status %d, want %d", url, code, want)
+		}
+	}
+	p.interrupt(t)
+	o := p.end(t)
+	o.want(t, exitInterrupted)
+	contains(t, "the report", o.stdout, "1 record of evidence, at /v1/evidence until this ends (--no-memory)", "QUORUM", "\nagain every 1s, until interrupted\n\nPEER")
+	if _, err := os.Stat(state); !os.IsNotExist(err) {
+		t.Errorf("the data folder is there: %v", err)
+	}
+}
+
 func TestListenerThatCannotBe(t *testing.T) {
 	f := newTestFleet(t, "honest")
 	o := kigo(t, f.args(t, "scan", "--peer", f.addrs[0], "--every", "1s", "--listen", fmt.Sprintf("%s:%d", f.addrs[0], f.Port()))...)
 	o.want(t, exitUsage)
 	contains(t, "the error", o.stderr, "api.listen", "address already in use")
+	o = kigo(t, f.args(t, "scan", "--peer", f.addrs[0], "--every", "1s", "--listen", "127.0.0.1:0", "--pprof-listen", fmt.Sprintf("%s:%d", f.addrs[0], f.Port()))...)
+	o.want(t, exitUsage)
+	contains(t, "the error", o.stderr, "api.pprof-listen", "address already in use")
 }
 
 func TestChaosServes(t *testing.T) {

@@ -15,14 +15,14 @@ import (
 // peerColumns are those of tables with a peer in each row.
 var peerColumns = []column{
 	{title: "PEER"},
-	{title: "GROUP", spare: 2},
+	{title: "GROUP", spare: 3},
 	{title: "HEIGHT", right: true},
 	{title: "TIP"},
 	{title: "WEIGHT", right: true, spare: 1},
 	{title: "DENSITY", right: true},
 	{title: "WORKED", right: true},
 	{title: "VERDICT"},
-	{title: "DETAIL", spare: 3},
+	{title: "DETAIL", spare: 2},
 }
 
 // addPeer adds the row of a peer: what it claims, what of that is proven, and the
@@ -32,18 +32,24 @@ func (g *grid) addPeer(p *scan.Peer, c palette) {
 	if p.Claim != nil {
 		height, tip, weight = claimedHeight(p.Claim.Num), shortHash(p.Claim.Hash), briefWeight(p.Claim.Weight)
 	}
-	if p.Trailers > 0 {
+	if holds(p) {
 		density, worked = brief(p.Density), fmt.Sprintf("%d/%d", p.Worked, p.Trailers)
 	}
 	verdict := words(string(p.Verdict))
 	if verdict == "" { // while the scan goes on
 		verdict = "being judged"
 	}
-	if p.Reason != "" {
+	switch {
+	case p.Reason != "":
 		verdict += " " + string(p.Reason)
+	case len(p.Faults) > 0: // of other calls
+		verdict += ", " + kinds(p.Faults)
 	}
 	g.add(c.verdict(p.Verdict), p.Addr.String(), p.Group.String(), height, tip, weight, density, worked, verdict, p.Detail)
 }
+
+// holds reports whether a peer's proof was found to hold, so that it has a density.
+func holds(p *scan.Peer) bool { return p.Verdict == scan.Proven || p.Verdict == scan.Thin }
 
 // verdict is the paint of a peer's row.
 func (c palette) verdict(v scan.Verdict) paint {
@@ -97,9 +103,10 @@ func briefWeight(w mcm.Weight) string {
 // A section of a report's peers is those of one branch, or those of none with
 // one verdict.
 type section struct {
-	title string
-	peers []*scan.Peer
-	brief bool // not worth a row each
+	title  string
+	branch *scan.Branch // nil for a verdict's
+	peers  []*scan.Peer
+	brief  bool // not worth a row each
 }
 
 // sections groups a report's peers in the order in which they are shown.
@@ -107,7 +114,7 @@ func sections(r *scan.Report) []section {
 	var all []section
 	for i := range r.Branches {
 		b := &r.Branches[i]
-		s := section{title: fmt.Sprintf("branch %d", i+1)}
+		s := section{title: fmt.Sprintf("branch %d", i+1), branch: b}
 		if b.Chosen {
 			s.title += ", chosen"
 		}
@@ -177,6 +184,9 @@ func peerGrid(r *scan.Report, all bool, c palette) *grid {
 			g.across("", "")
 		}
 		title := fmt.Sprintf("%s: %s in %s", s.title, plural(int64(len(s.peers)), "peer"), plural(int64(groups(s.peers)), "group"))
+		if all := s.branch; all != nil && len(all.Peers) > len(s.peers) {
+			title += fmt.Sprintf(", and %s above whose tips it contains", count(len(all.Peers)-len(s.peers)))
+		}
 		if why := reasons(s.peers); why != "" {
 			title += " (" + why + ")"
 		}

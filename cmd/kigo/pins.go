@@ -29,8 +29,9 @@ proof of work of such a prefix as known when the bytes are the pinned ones.`,
 		Long: `Derive verifies the whole trailer file, proof of work included, and prints the
 pin of the block at --height, or of its last one.  A file that is not valid up
 to there gives no pin.`,
-		Example: "  kigo pins derive tfile.dat --out pin.json; kigo verify --pin pin.json tfile.dat",
-		Args:    cobra.ExactArgs(1),
+		Example: `  kigo pins derive tfile.dat --out pin.json
+  kigo verify --pin pin.json tfile.dat`,
+		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			f.last = !cmd.Flags().Changed("height")
 			if !cmd.Flags().Changed("now") {

@@ -1,12 +1,14 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"strings"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"kigo/node/verify"
 )
@@ -34,7 +36,7 @@ Results go to stdout, progress and logs to stderr.  Exit codes: 0 done and good,
 1 our own failure, 2 wrong words or config, 3 found invalid, 4 no peers or no
 proven quorum, 130 interrupted.`,
 		Example: `  kigo verify tfile.dat             is this trailer file what it claims to be?
-  kigo scan --peer 192.0.2.1        what does the network know, and who proves it?
+  kigo scan --peer 192.0.2.1        the chain of the network, and who proves it
   kigo show tfile.dat 608001        a block in words, with its haiku
   kigo devices                      which engines can this machine use?
   kigo bench                        how fast are they?`,
@@ -46,7 +48,7 @@ proven quorum, 130 interrupted.`,
 			for _, sub := range cmd.Commands() {
 				names = append(names, sub.Name())
 			}
-			return usagef("unknown command %q%s; kigo --help lists them", args[0], suggest(args[0], names))
+			return usagef("unknown command %q (kigo --help lists them)%s", args[0], suggest(args[0], names))
 		},
 		SilenceUsage:      true,
 		SilenceErrors:     true,
@@ -58,9 +60,17 @@ proven quorum, 130 interrupted.`,
 	root.SetOut(stdout)
 	root.SetErr(stderr)
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
-		return usagef("%v; see %s --help", err, cmd.CommandPath())
+		hint := ""
+		var unknown *pflag.NotExistError
+		if errors.As(err, &unknown) {
+			var names []string
+			cmd.Flags().VisitAll(func(f *pflag.Flag) { names = append(names, "--"+f.Name) })
+			hint = suggest("--"+unknown.GetSpecifiedName(), names)
+		}
+		return usagef("%v (see %s --help)%s", err, cmd.CommandPath(), hint)
 	})
-	root.PersistentFlags().StringVar(&a.settings.file, "config", "", "read settings from this `FILE` (default: the user's or the system's kigo.yaml, if there is one)")
+	root.SetUsageFunc(usage)
+	root.PersistentFlags().StringVar(&a.settings.file, "config", "", "read settings from this `FILE` (default: kigo.yaml of the user or of the system, if there is one)")
 	root.PersistentFlags().String("log-level", defaults["log.level"].(string), "least `LEVEL` to log: debug, info, warn or error")
 
 	root.AddCommand(
@@ -100,10 +110,22 @@ func newHelp(root *cobra.Command) *cobra.Command {
 func wrapArgs(cmd *cobra.Command) {
 	if check := cmd.Args; check != nil {
 		cmd.Args = func(cmd *cobra.Command, args []string) error {
-			if err := check(cmd, args); err != nil {
-				return usagef("%v; usage: %s", err, strings.TrimSpace(cmd.UseLine()))
+			err := check(cmd, args)
+			if err == nil {
+				return nil
 			}
-			return nil
+			usage := strings.TrimSpace(cmd.UseLine())
+			switch {
+			case cmd.Parent() == nil || !strings.HasPrefix(err.Error(), "unknown command"): // cobra.NoArgs says so
+				return usagef("%v; usage: %s", err, usage)
+			case cmd.HasSubCommands():
+				var names []string
+				for _, sub := range cmd.Commands() {
+					names = append(names, sub.Name())
+				}
+				return usagef("%v (%s --help lists them)%s", err, cmd.CommandPath(), suggest(args[0], names))
+			}
+			return usagef("%s takes no arguments, and %q is one; usage: %s", cmd.CommandPath(), args[0], usage)
 		}
 	}
 	for _, sub := range cmd.Commands() {

@@ -35,8 +35,46 @@ func summary(r *scan.Report) string {
 	return fmt.Sprintf("%s asked, %s reached, %s proven in %.1f s", plural(int64(r.Asked), "peer"), count(r.Reached), count(provenPeers(r)), r.Seconds)
 }
 
+// A reported is what --json prints: a report, and where its evidence is.
+type reported struct {
+	*scan.Report
+	DataDir *string `json:"data_dir"` // null: nowhere
+}
+
+// writeJSON writes a report.
+func (n *network) writeJSON(w io.Writer, r *scan.Report) error {
+	out := reported{Report: r}
+	if n.memory != nil {
+		dir, err := n.dataDir()
+		if err != nil {
+			return err
+		}
+		out.DataDir = &dir
+	}
+	return writeJSON(w, out)
+}
+
+// whereabouts says where the evidence of a report is, or nothing if there is none.
+func (n *network) whereabouts(r *scan.Report) string {
+	records := 0
+	for i := range r.Peers {
+		records += len(r.Peers[i].Evidence)
+	}
+	what := plural(int64(records), "record") + " of evidence"
+	switch {
+	case records == 0:
+		return ""
+	case n.memory != nil:
+		return what + ": kigo evidence list" + n.dataDirFlag()
+	case n.serves:
+		return what + ", at /v1/evidence until this ends (--no-memory)"
+	}
+	return what + ", not kept (--no-memory)"
+}
+
 // printScan prints a report for people, tables at most width columns wide.
-func printScan(out *printer, r *scan.Report, width int, all bool, port int, c palette) {
+// whereabouts is about its evidence, if there is some.
+func printScan(out *printer, r *scan.Report, whereabouts string, width int, all bool, port int, c palette) {
 	if len(r.Peers) > 0 {
 		out.table(peerGrid(r, all, c), width, c)
 		out.line("")
@@ -51,6 +89,9 @@ func printScan(out *printer, r *scan.Report, width int, all bool, port int, c pa
 	out.line("%s; %s in, %s out", summary(r), bytesOf(r.Bytes.In), bytesOf(r.Bytes.Out))
 	out.line("%s received, %s distinct, %s invalid; %s computed in %.2f s", plural(int64(r.Trailers.Received), "trailer"),
 		count(r.Trailers.Distinct), count(r.Trailers.Invalid), plural(int64(r.Trailers.Checked), "proof")+" of work", r.PowSeconds)
+	if whereabouts != "" {
+		out.line("%s", whereabouts)
+	}
 	for _, alarm := range r.Alarms {
 		out.alarm(alarm, c)
 	}

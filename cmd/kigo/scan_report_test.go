@@ -1,7 +1,10 @@
 package main
 
 import (
+	"context"
+	"errors"
 	"fmt"
+	"log/slog"
 	"net/netip"
 	"strings"
 	"testing"
@@ -12,6 +15,7 @@ import (
 	"kigo/node/branch"
 	"kigo/node/fault"
 	"kigo/node/mcm"
+	"kigo/node/memory"
 	"kigo/node/rules"
 	"kigo/node/scan"
 	"kigo/node/wire"
@@ -81,7 +85,7 @@ func reportOf(silent int) *scan.Report {
 func text(r *scan.Report, width int, all bool) string {
 	var b strings.Builder
 	out := &printer{w: &b}
-	printScan(out, r, width, all, 2095, palette{})
+	printScan(out, r, "", width, all, 2095, palette{})
 	return b.String()
 }
 
@@ -99,8 +103,12 @@ func TestScanTableFits(t *testing.T) {
 			contains(t, fmt.Sprintf("the table of %d columns", width), out,
 				"203.1.113.1", "792,312", "7f000000", "1.37e11", "52/54", "proven", "convicted invalid_trailer", "set aside too_high")
 		}
-		if has, want := strings.Contains(out, "203.1.0.0/16"), width >= 120; has != want {
+		if has, want := strings.Contains(out, "203.1.0.0/16"), width >= 200; has != want {
 			t.Errorf("%d columns: the groups are shown: %v, want %v", width, has, want)
+		}
+		// The beginning of a detail is worth more than the group.
+		if has, want := strings.Contains(out, "difficulty is 3"), width >= 120; has != want {
+			t.Errorf("%d columns: details are shown: %v, want %v", width, has, want)
 		}
 	}
 	wide := text(reportOf(30), 0, false)
@@ -186,13 +194,38 @@ func TestCheckText(t *testing.T) {
 	var b strings.Builder
 	out := &printer{w: &b}
 	for i := range r.Peers {
-		printPeer(out, r, &r.Peers[i], " --data-dir there", palette{})
+		printPeer(out, r, &r.Peers[i], func(id string) string { return "look at " + id[:4] }, palette{})
 	}
 	printCheck(out, r, palette{})
 	contains(t, "the judgement", b.String(),
 		"203.1.113.1  PROVEN\n", "203.5.113.5  CONVICTED: invalid trailer\n", "EMCM_DIFF", "block 792,300 (0xc16ec)", "difficulty is 3, expected 37",
-		"100 objective", "kigo evidence show 3f2a81c03f2a --data-dir there\n", "198.0.0.1  UNAVAILABLE: refused\n", "54 trailers, 52 with proof of work, density 1.37e11",
+		"100 objective", "look at 3f2a\n", "198.0.0.1  UNAVAILABLE: refused\n", "54 trailers, 52 with proof of work, density 1.37e11",
 		"NOT PROVEN: 4 of 8 named peers are proven\n")
+}
+
+// TestWhereabouts has reports and judgements say where evidence is.
+func TestWhereabouts(t *testing.T) {
+	id := strings.Repeat("3f2a81c0", 8)
+	r := &scan.Report{Peers: []scan.Peer{{}, {Evidence: []string{id}}, {Evidence: []string{id, id}}}}
+	n := &network{app: &app{settings: settings{from: map[string]string{}}}, memory: &memory.DB{}}
+	n.conf.Data.Dir = "there"
+	check := func(got, want string) {
+		t.Helper()
+		if got != want {
+			t.Errorf("got  %q\nwant %q", got, want)
+		}
+	}
+	check(n.whereabouts(&scan.Report{Peers: r.Peers[:1]}), "")
+	check(n.whereabouts(&scan.Report{Peers: r.Peers[:2]}), "1 record of evidence: kigo evidence list")
+	n.settings.from["data.dir"] = "flag --data-dir"
+	check(n.whereabouts(r), "3 records of evidence: kigo evidence list --data-dir there")
+	n.conf.Data.Dir = "it's there"
+	check(n.whereIs(id), `kigo evidence show 3f2a81c03f2a --data-dir 'it'\''s there'`)
+	n.memory = nil
+	check(n.whereIs(id), "3f2a81c03f2a, not kept (--no-memory)")
+	check(n.whereabouts(r), "3 records of evidence, not kept (--no-memory)")
+	n.serves = true
+	check(n.whereabouts(r), "3 records of evidence, at /v1/evidence until this ends (--no-memory)")
 }
 
 func TestWatchTable(t *testing.T) {
@@ -274,4 +307,25 @@ func TestScreenScrollsAboveTheTable(t *testing.T) {
 	if b.String() != "a log line\n" {
 		t.Errorf("off a terminal: %q", b.String())
 	}
+}
+
+// TestReportThatIsNotKept: a memory that can't keep what was found takes the
+// report from nobody.
+func TestReportThatIsNotKept(t *testing.T) {
+	var stderr strings.Builder
+	screen := newScreen(&stderr)
+	a := &app{screen: screen, log: slog.New(slog.NewTextHandler(screen, nil))}
+	n := &network{app: a}
+	for _, c := range []struct {
+		err  error
+		kept bool
+	}{{&scan.SaveError{Err: errors.New("no space left")}, false}, {nil, true}} {
+		r, err := n.watched(t.Context(), "scan", func(context.Context, scan.Options) (*scan.Report, error) {
+			return &scan.Report{State: scan.Quorum}, c.err
+		})
+		if r == nil || err != nil || (n.unkept == nil) != c.kept {
+			t.Errorf("%v: report %v, error %v, unkept %v", c.err, r, err, n.unkept)
+		}
+	}
+	contains(t, "the log", stderr.String(), "can't be kept", "no space left")
 }

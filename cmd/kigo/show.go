@@ -44,9 +44,9 @@ func newShow(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "show FILE|- [N|N..M]",
 		Short: "Print trailers in words, with their haiku",
-		Long: `Show prints the trailers of blocks N to M, or of block N; the last one of the file
-when no block is named.  Numbers are decimal or 0x hex; N.. means to the end and
-..M from the start.  Nothing is judged: verify does that.
+		Long: `Show prints the trailers of blocks N to M, or of block N; the last one of the
+file when no block is named.  Numbers are decimal or 0x hex; N.. means to the
+end and ..M from the start.  Nothing is judged: verify does that.
 
 A solved block's nonce is two haikus, made of words from a dictionary of 256.`,
 		Example: `  kigo show tfile.dat               the tip

@@ -37,7 +37,7 @@ nothing else is wrong.  Kinds:
 
 ` + faultKinds(),
 		Example: `  kigo synth --blocks 1100000 --worked 0.99 --difficulty 0 --out big.dat
-  kigo synth --blocks 1000 --fault pow-work@700 --out bad.dat; kigo verify bad.dat`,
+  kigo synth --blocks 1000 --fault pow-work@700 --out bad.dat`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			for _, s := range faults {
@@ -118,7 +118,7 @@ func writeFile(cmd *cobra.Command, name string, fill func(io.Writer) error) erro
 	}
 	err := tfile.WriteFile(name, fill)
 	if path := (*fs.PathError)(nil); errors.As(err, &path) && path.Op == "open" {
-		return usagef("--out %s: %v", name, path.Err)
+		return usagef("%s can't be written: %v", name, path.Err)
 	}
 	return err
 }

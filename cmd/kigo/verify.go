@@ -70,9 +70,9 @@ was expected; with --all it goes on and lists every bad one.
 
 FILE may be - for standard input.`,
 		Example: `  kigo verify tfile.dat
-  kigo verify --resume tfile.dat            an interrupted run goes on
-  kigo verify --segment proof.bin           a piece that doesn't begin at the genesis
-  kigo verify --no-pow --json tfile.dat     structure and weight only, for scripts`,
+  kigo verify --resume tfile.dat          an interrupted run goes on
+  kigo verify --segment proof.bin         a piece that begins anywhere
+  kigo verify --no-pow --json tfile.dat   structure and weight only, for scripts`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if !cmd.Flags().Changed("now") {

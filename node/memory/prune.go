@@ -174,24 +174,38 @@ func (s *session) evict(stay []dated, max int) (gone []leaving) {
 	return gone
 }
 
-func (s *session) pruneGroups(bool) error {
-	var gone []leaving
+// sift walks a table, asks when each record was last of use, and returns the keys of
+// those that have to go, because they don't decode, are older than life (0 for
+// ever), or are more than max.
+func (s *session) sift(t table, life time.Duration, max int, dateOf func(k, v []byte) (time.Time, error)) (gone []leaving, err error) {
 	var stay []dated
-	err := s.tx.Bucket(groups.name()).ForEach(func(k, v []byte) error {
-		g, err := decodeGroup(k, v)
+	err = s.tx.Bucket(t.name()).ForEach(func(k, v []byte) error {
+		at, err := dateOf(k, v)
 		if err != nil {
 			gone = append(gone, leaving{bytes.Clone(k), malformed})
-		} else if why, is := s.leaves(g.LastUsed, GroupTime); is {
-			gone = append(gone, leaving{bytes.Clone(k), why})
-		} else {
-			stay = append(stay, dated{bytes.Clone(k), g.LastUsed})
+			return nil
 		}
+		if life > 0 {
+			if why, is := s.leaves(at, life); is {
+				gone = append(gone, leaving{bytes.Clone(k), why})
+				return nil
+			}
+		}
+		stay = append(stay, dated{bytes.Clone(k), at})
 		return nil
+	})
+	return append(gone, s.evict(stay, max)...), err
+}
+
+func (s *session) pruneGroups(bool) error {
+	gone, err := s.sift(groups, GroupTime, MaxGroups, func(k, v []byte) (time.Time, error) {
+		g, err := decodeGroup(k, v)
+		return g.LastUsed, err
 	})
 	if err != nil {
 		return err
 	}
-	return s.dropAll(groups, append(gone, s.evict(stay, MaxGroups)...))
+	return s.dropAll(groups, gone)
 }
 
 // pruneInvalid keeps to the capacity; nothing in the table expires.
@@ -199,21 +213,13 @@ func (s *session) pruneInvalid(all bool) error {
 	if !all && s.held[invalid] <= MaxInvalid {
 		return nil
 	}
-	var gone []leaving
-	var stay []dated
-	err := s.tx.Bucket(invalid.name()).ForEach(func(k, v []byte) error {
+	gone, err := s.sift(invalid, 0, MaxInvalid, func(k, v []byte) (time.Time, error) {
 		rec, err := decodeInvalid(k, v)
-		if err != nil {
-			gone = append(gone, leaving{bytes.Clone(k), malformed})
-		} else {
-			stay = append(stay, dated{bytes.Clone(k), rec.Met})
-		}
-		return nil
+		return rec.Met, err
 	})
 	if err != nil {
 		return err
 	}
-	gone = append(gone, s.evict(stay, MaxInvalid)...)
 	b := s.tx.Bucket(trailers.name())
 	for _, l := range gone {
 		if b.Get(l.key) == nil {
@@ -231,26 +237,18 @@ func (s *session) pruneTrailers(all bool) error {
 	if !all && s.held[trailers] <= MaxTrailers {
 		return nil
 	}
-	var gone []leaving
-	var stay []dated
 	findings := s.tx.Bucket(invalid.name())
-	err := s.tx.Bucket(trailers.name()).ForEach(func(k, v []byte) error {
-		_, err := decodeTrailer(k, v)
-		var rec Invalid
-		if err == nil {
-			rec, err = decodeInvalid(k, findings.Get(k))
+	gone, err := s.sift(trailers, 0, MaxTrailers, func(k, v []byte) (time.Time, error) {
+		if _, err := decodeTrailer(k, v); err != nil {
+			return time.Time{}, err
 		}
-		if err != nil {
-			gone = append(gone, leaving{bytes.Clone(k), malformed})
-		} else {
-			stay = append(stay, dated{bytes.Clone(k), rec.Met})
-		}
-		return nil
+		rec, err := decodeInvalid(k, findings.Get(k))
+		return rec.Met, err
 	})
 	if err != nil {
 		return err
 	}
-	return s.dropAll(trailers, append(gone, s.evict(stay, MaxTrailers)...))
+	return s.dropAll(trailers, gone)
 }
 
 // pruneVerified works on both ends of the table, whose keys begin with the time.

@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/netip"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -232,6 +233,58 @@ func FuzzHashReply(f *testing.F) {
 	}
 	f.Add(piece(2, wire.OpHash, make([]byte, 32)))
 	f.Fuzz(func(t *testing.T, script []byte) { callHostile(t, script, true, 32, askHash) })
+}
+
+// FuzzBalanceReply: an entry comes from a whole one and from nothing else.
+func FuzzBalanceReply(f *testing.F) {
+	for _, n := range []int{0, 47, 48, 49} {
+		f.Add(piece(0, wire.OpSendBal, bytes.Repeat([]byte{7}, n)))
+	}
+	f.Add(piece(2, wire.OpSendBal, make([]byte, 48)))
+	f.Add(piece(0, wire.OpHash, make([]byte, 32)))
+	f.Fuzz(func(t *testing.T, script []byte) {
+		callHostile(t, script, true, 48, func(ctx context.Context, c *peer.Call) error {
+			e, err := c.Balance(ctx, make([]byte, 20))
+			if err != nil && e != (peer.Entry{}) {
+				t.Errorf("entry %v, %v", e, err)
+			}
+			return err
+		})
+	})
+}
+
+// FuzzIdentifyReply: what is understood survives being said again.
+func FuzzIdentifyReply(f *testing.F) {
+	for _, text := range []string{
+		"", "Sanctuary=0,Lastday=0,Mfee=500", "Sanctuary=0,Lastday=0,Mfee=500,", "Sanctuary=-1,Lastday=0,Mfee=500",
+		"Lastday=0,Sanctuary=0,Mfee=500", "Sanctuary=18446744073709551616,Lastday=0,Mfee=0", strings.Repeat("9", 129),
+	} {
+		f.Add(piece(0, wire.OpIdentify, []byte(text)))
+	}
+	f.Add(piece(8, wire.OpIdentify, []byte("Sanctuary=0,Lastday=0,Mfee=500")))
+	f.Fuzz(func(t *testing.T, script []byte) {
+		var said peer.Identity
+		ok := false
+		callHostile(t, script, true, 128, func(ctx context.Context, c *peer.Call) (err error) {
+			said, err = c.Identify(ctx)
+			ok = err == nil
+			if !ok && said != (peer.Identity{}) {
+				t.Errorf("identity %v, %v", said, err)
+			}
+			return err
+		})
+		if !ok {
+			return
+		}
+		again := piece(0, wire.OpIdentify, []byte(said.String()))
+		callHostile(t, again, true, 128, func(ctx context.Context, c *peer.Call) error {
+			i, err := c.Identify(ctx)
+			if i != said {
+				t.Errorf("identity %v, said again %v", said, i)
+			}
+			return err
+		})
+	})
 }
 
 func FuzzFileReply(f *testing.F) {

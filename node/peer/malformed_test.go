@@ -70,7 +70,7 @@ func flip(r *rand.Rand, b []byte) (at int, right bool) {
 	return at, right
 }
 
-// TestMalformedReplies gives a client 10,000 answers with one bit changed, under a
+// TestMalformedReplies gives a client 15,000 answers with one bit changed, under a
 // right CRC or the one from before.
 func TestMalformedReplies(t *testing.T) {
 	replies := []struct {
@@ -83,11 +83,12 @@ func TestMalformedReplies(t *testing.T) {
 		{wire.OpSendFile, mcm.Bytes(chain(100, 54)), 8640, fault.TooLong, askTrailers(100, 54)},
 		{wire.OpHash, make([]byte, 32), 32, fault.Refused, askHash},
 		{wire.OpSendIPL, make([]byte, 128), 256, fault.BadList, askIPL},
+		{wire.OpSendBal, make([]byte, 48), 48, fault.Refused, askBalance},
 	}
 	const seed = 1
 	r := rand.New(rand.NewPCG(seed, 0))
 	seen := map[fault.Kind]int{}
-	for i := range 10_000 {
+	for i := range 15_000 {
 		c := replies[r.IntN(len(replies))]
 		var reply []byte
 		var at int

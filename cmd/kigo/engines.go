@@ -148,7 +148,7 @@ func (a *app) openEngines(ctx context.Context) (*engines, error) {
 			backends = append(backends, e.watch(s.backend, oracle.backend, a))
 			bare = append(bare, s.backend)
 		case strings.HasPrefix(s.SelfTest, failed):
-			a.log.Error("engine fails its known answers and is not used", "engine", s.Name, "err", s.SelfTest)
+			a.log.Error("engine fails its known answers and is not used", "backend", s.Name, "err", s.SelfTest)
 		}
 	}
 	if len(backends) == 0 {

@@ -122,13 +122,30 @@ func (n *network) open(ctx context.Context) (err error) {
 		Timeouts: peer.DefaultTimeouts(),
 		Metrics:  peer.NewMetrics(n.registry),
 	})
-	o.Book = scan.NewBook(scan.BookOptions{Private: c.Network.Private, Groups: fault.Groups{Bits: c.Network.GroupBits}})
+	o.Book = scan.NewBook(scan.BookOptions{Private: c.Network.Private, Groups: fault.Groups{Bits: c.Network.GroupBits}, Own: ownAddresses()})
 	o.Quorum = branch.Quorum{Peers: c.Scan.QuorumPeers, Groups: c.Scan.QuorumGroups}
 	o.Parallel = c.Scan.Parallel
 	o.Deadlines = scan.Deadlines{Hard: c.Scan.Timeout, Retry: c.Scan.Retry}
 	o.Log = n.log
 	o.Metrics = scan.NewMetrics(n.registry)
 	return nil
+}
+
+// ownAddresses returns the IPv4 addresses of this machine, which are not worth a
+// call when a peer names them; other programs on its loopback addresses are.
+func ownAddresses() (own []netip.Addr) {
+	addrs, err := net.InterfaceAddrs()
+	if err != nil {
+		return nil
+	}
+	for _, a := range addrs {
+		if n, ok := a.(*net.IPNet); ok && !n.IP.IsLoopback() {
+			if ip, ok := netip.AddrFromSlice(n.IP.To4()); ok {
+				own = append(own, ip)
+			}
+		}
+	}
+	return own
 }
 
 // Close closes what was opened.

@@ -34,8 +34,8 @@ chain and the last trailers of it, and checks these in full, every proof of work
 included.  What a peer claims decides nothing: a branch is chosen by what is
 proven, and it takes a quorum of proven peers in several groups.
 
-A scan sees only the ends of chains, so the weight of the chosen one is not
-proven; its last blocks are.
+A scan sees only the ends of chains.  It proves the last blocks of the chosen
+one, and its weight only where they reach a block of chain.pin or chain.floor.
 
 Peers come from --peer, --core-file, the settings network.peers and
 network.core-file, and the memory of earlier scans.  Exit code 4 if no branch

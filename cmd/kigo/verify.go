@@ -150,7 +150,7 @@ func (a *app) verify(cmd *cobra.Command, name string, f *verifyFlags) error {
 	report, err := tfile.Verify(cmd.Context(), in.Reader, in.size, opts)
 	bar.done()
 	for _, notice := range report.Notices {
-		a.log.Warn(notice)
+		a.log.Warn("note on the run", "detail", notice)
 	}
 	if pinErr := (*tfile.PinError)(nil); errors.As(err, &pinErr) {
 		report.Problems = append(report.Problems, pinProblem(pinErr))

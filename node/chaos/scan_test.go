@@ -2,7 +2,6 @@ package chaos
 
 import (
 	"net/netip"
-	"syscall"
 	"testing"
 	"time"
 
@@ -79,16 +78,6 @@ func find(r *scan.Report, a netip.Addr) *scan.Peer {
 		}
 	}
 	return nil
-}
-
-// cpuTime is what the process has used, both sides of all conversations.
-func cpuTime(t testing.TB) time.Duration {
-	t.Helper()
-	var u syscall.Rusage
-	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
-		t.Fatal(err)
-	}
-	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
 // Each kind alone among three honest peers is seen for what it is, and costs

@@ -11,6 +11,8 @@ type Metrics struct {
 	state    *prometheus.GaugeVec   // state
 	book     *prometheus.GaugeVec   // table
 	branches prometheus.Gauge
+	tip      prometheus.Gauge
+	tipTime  prometheus.Gauge
 	duration prometheus.Histogram
 	work     prometheus.Counter
 }
@@ -35,6 +37,14 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 			Name: "kigo_scan_branches",
 			Help: "Branches that the last scan found.",
 		}),
+		tip: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "kigo_scan_tip_block",
+			Help: "Number of the tip of the branch that the last scan chose, 0 for none.",
+		}),
+		tipTime: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "kigo_scan_tip_timestamp_seconds",
+			Help: "Solve time of that tip in Unix seconds, 0 for none.",
+		}),
 		duration: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name:    "kigo_scan_duration_seconds",
 			Help:    "Time that a scan took.",
@@ -46,7 +56,7 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 		}),
 	}
 	if r != nil {
-		r.MustRegister(m.peers, m.faults, m.alarms, m.trailers, m.state, m.book, m.branches, m.duration, m.work)
+		r.MustRegister(m.peers, m.faults, m.alarms, m.trailers, m.state, m.book, m.branches, m.tip, m.tipTime, m.duration, m.work)
 	}
 	return m
 }
@@ -87,6 +97,13 @@ func (m *Metrics) scanned(r *Report, book Counts) {
 		m.book.WithLabelValues(table).Set(float64(n))
 	}
 	m.branches.Set(float64(len(r.Branches)))
+	m.tip.Set(0)
+	m.tipTime.Set(0)
+	if r.Chosen >= 0 {
+		b := &r.Branches[r.Chosen]
+		m.tip.Set(float64(b.Height))
+		m.tipTime.Set(float64(b.Time))
+	}
 	m.duration.Observe(r.Seconds)
 	m.work.Add(r.PowSeconds)
 }

@@ -56,7 +56,11 @@ func (s *scan) settle(failed error) (*Report, error) {
 	changes := s.charge(doubt, now)
 	r := s.report(branches, choice, now)
 	r.Alarms = list(alarms)
-	s.o.Log.Info("scan done", "state", r.State, "asked", r.Asked, "reached", r.Reached,
+	log := s.o.Log
+	if r.Chosen >= 0 {
+		log = log.With("bnum", r.Branches[r.Chosen].Height)
+	}
+	log.Info("scan done", "state", r.State, "asked", r.Asked, "reached", r.Reached,
 		"proven", s.passed, "branches", len(r.Branches), "elapsed", time.Since(s.began))
 	for _, a := range alarms {
 		s.o.Log.Warn("scan alarm", "kind", a.Kind, "detail", a.Detail)

@@ -41,7 +41,7 @@ build: ready ## build bin/kigo
 	$(GO) build -ldflags "-X main.version=$(VERSION) -X main.revision=$(REVISION)" -o bin/kigo ./cmd/kigo
 
 .PHONY: demo
-demo: build ## verify real and synthetic chains, watch faults being found (under a minute)
+demo: build ## verify real and synthetic chains, watch faults and liars being found (under a minute)
 	@docs/demo.sh
 
 .PHONY: install
@@ -84,6 +84,18 @@ mutate: ready ## break rules and oracle one place at a time; the tests must noti
 .PHONY: sanitize
 sanitize: build ## run the C code under the address and undefined-behaviour sanitizers
 	MAKE='$(MAKE)' .ci/simd sanitize
+
+# What builds the CUDA binding without toolkit or driver: our own header, and a
+# library that looks for the driver when the program runs.
+CUDA_ENV = CGO_CFLAGS="-O2 -g -I$(CURDIR)/gpu/internal/driver/shim" CGO_LDFLAGS="-O2 -g -L$(CURDIR)/bin/cuda"
+
+.PHONY: fakegpu
+fakegpu: ## test the CUDA engine, which nothing uses yet, against a fake driver
+	$(MAKE) --no-print-directory -C gpu/internal/driver/shim
+	$(MAKE) --no-print-directory -C gpu/internal/driver/fake
+	$(CUDA_ENV) $(GO) vet -tags cuda ./gpu/... ./kernels/...
+	$(CUDA_ENV) LD_LIBRARY_PATH="$(CURDIR)/bin/cuda/fake" KIGO_TEST_REQUIRE=cuda,cuda-fake \
+		$(GO) test -short -tags cuda ./gpu/...
 
 .PHONY: cross
 cross: ready ## compile the portable build for other systems

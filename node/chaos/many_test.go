@@ -50,7 +50,7 @@ func TestFleet(t *testing.T) {
 	// that takes one seed after another.
 	next := make(chan uint64)
 	var workers sync.WaitGroup
-	for range min(4, seeds) {
+	for range min(5, seeds) {
 		f := newFleet(t, nil)
 		workers.Go(func() {
 			for seed := range next {
@@ -66,7 +66,7 @@ func TestFleet(t *testing.T) {
 	peak := peakMemory(t)
 	t.Logf("%d MiB at the peak", peak>>20)
 	if peak > 256<<20 && !raceDetector {
-		t.Errorf("the process took %d MiB at its peak, four fleets included", peak>>20)
+		t.Errorf("the process took %d MiB at its peak, five fleets included", peak>>20)
 	}
 }
 
@@ -87,7 +87,7 @@ func fleetRound(t *testing.T, f *Fleet, seed uint64, peers int, limit int64) {
 	o := options(f, as)
 	o.Client = peer.NewClient(peer.Options{Port: f.Port(), Timeouts: patience, Dial: among(as)})
 	o.Verifier = cached()
-	o.Parallel = 96 // of four scans at a time
+	o.Parallel = 96 // of five scans at a time
 	o.Quorum = branch.Quorum{Peers: honestOnes, Groups: honestOnes}
 	began := time.Now()
 	r, err := scan.Run(t.Context(), o)

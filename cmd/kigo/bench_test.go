@@ -7,7 +7,7 @@ import (
 
 func TestBench(t *testing.T) {
 	out := filepath.Join(t.TempDir(), "bench.json")
-	args := []string{"bench", "--batch", "1,9", "--time", "20ms", "--rounds", "1", "--engine", "lanes,portable", "--workers", "2"}
+	args := []string{"bench", "--batch", "1,9", "--time", "200ms", "--rounds", "1", "--engine", "lanes,portable", "--workers", "2"}
 	table := kigo(t, append(args, "--out", out)...).want(t, 0)
 	contains(t, "the table", table, "LANES", "PORTABLE", "1 core", "2 cores", "×")
 	var f benchFile

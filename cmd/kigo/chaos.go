@@ -234,10 +234,10 @@ func (a *app) serveFleet(cmd *cobra.Command, f *chaosFlags, fleet *chaos.Fleet, 
 	width, _ := size(out.w)
 	g := &grid{columns: []column{
 		{title: "KIND"}, {title: "PEERS", right: true}, {title: "CONNECTIONS", right: true}, {title: "REQUESTS", right: true},
-		{title: "RECEIVED", right: true}, {title: "SENT", right: true},
+		{title: "RECEIVED", right: true}, {title: "SENT", right: true}, {title: "EXPECTED VERDICT"},
 	}}
 	for _, k := range saw {
-		g.add("", k.Kind, count(k.Peers), count(k.Connections), count(k.Requests), bytesOf(k.BytesIn), bytesOf(k.BytesOut))
+		g.add("", k.Kind, count(k.Peers), count(k.Connections), count(k.Requests), bytesOf(k.BytesIn), bytesOf(k.BytesOut), k.Expected)
 	}
 	out.table(g, width, paletteFor(out.w))
 	return out.err
@@ -246,6 +246,7 @@ func (a *app) serveFleet(cmd *cobra.Command, f *chaosFlags, fleet *chaos.Fleet, 
 // A kindSaw is what came to pass at all peers of a kind.
 type kindSaw struct {
 	Kind        string `json:"kind"`
+	Expected    string `json:"expected"` // what a node should make of it
 	Peers       int    `json:"peers"`
 	Connections int64  `json:"connections"`
 	Requests    int64  `json:"requests"`
@@ -256,7 +257,7 @@ type kindSaw struct {
 // sawByKind adds up what peers saw, in the order of all kinds.
 func sawByKind(stats []chaos.Stats) (all []kindSaw) {
 	for _, k := range chaos.Kinds() {
-		sum := kindSaw{Kind: k.Name}
+		sum := kindSaw{Kind: k.Name, Expected: k.Expect.String()}
 		for _, s := range stats {
 			if s.Kind == k.Name {
 				sum.Peers++

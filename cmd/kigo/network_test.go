@@ -402,6 +402,24 @@ func TestPinnedBlocks(t *testing.T) {
 	contains(t, "the error", o.stderr, "chain.pin", genesis)
 }
 
+// TestScanIsNoPeer: what only looks must not get into the peer lists that others
+// begin with (docs/spec/network.md section 2).
+func TestScanIsNoPeer(t *testing.T) {
+	f := newTestFleet(t, "honest", "honest", "honest")
+	kigo(t, f.args(t, "scan", f.peers()...)...).want(t, exitOK)
+	kigo(t, f.args(t, "check", f.addrs[0])...).want(t, exitOK)
+	requests := int64(0)
+	for _, s := range f.Stats() {
+		requests += s.Requests
+		if s.OptIns != 0 {
+			t.Errorf("%d of %d requests to %v set OPTIN", s.OptIns, s.Requests, s.Addr)
+		}
+	}
+	if requests != 8 {
+		t.Errorf("%d requests, want a list and a range of 3 peers, and once more of one", requests)
+	}
+}
+
 func TestNetworkCommandsEndWithTheirContext(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()

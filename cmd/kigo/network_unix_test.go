@@ -240,7 +240,7 @@ func TestChaosServes(t *testing.T) {
 	if code := <-ended; code != exitOK {
 		t.Errorf("exit code %d, want %d: its end is a signal", code, exitOK)
 	}
-	contains(t, "what the fleet saw", stdout.String(), "KIND", "honest", "bad-ids", "kB")
+	contains(t, "what the fleet saw", stdout.String(), "KIND", "honest", "bad-ids", "kB", "convicted: bad_frame")
 	contains(t, "stderr", stderr.String(), "fleet is up", "port="+port)
 }
 

@@ -80,6 +80,9 @@ func (c *call) request() (wire.Packet, error) {
 	}
 	c.arg = p.Arg
 	c.requests.Add(1)
+	if p.Caps&wire.CapOptIn != 0 {
+		c.optIns.Add(1)
+	}
 	return p, nil
 }
 

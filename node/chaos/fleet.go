@@ -70,7 +70,7 @@ type actor struct {
 	others, accomplices []netip.Addr
 	turned              *Kind // what one that turns coat becomes
 
-	connections, requests, ranges, in, out atomic.Int64
+	connections, requests, optIns, ranges, in, out atomic.Int64
 }
 
 // Stats is what came to pass at one peer since it was assigned.
@@ -79,6 +79,7 @@ type Stats struct {
 	Kind        string     `json:"kind"`
 	Connections int64      `json:"connections"`
 	Requests    int64      `json:"requests"`
+	OptIns      int64      `json:"opt_ins"`   // requests of callers that want to be in peer lists
 	BytesIn     int64      `json:"bytes_in"`  // received by the peer
 	BytesOut    int64      `json:"bytes_out"` // sent by it
 }
@@ -292,7 +293,7 @@ func (f *Fleet) Stats() (all []Stats) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for _, p := range f.order {
-		all = append(all, Stats{p.addr, p.Name, p.connections.Load(), p.requests.Load(), p.in.Load(), p.out.Load()})
+		all = append(all, Stats{p.addr, p.Name, p.connections.Load(), p.requests.Load(), p.optIns.Load(), p.in.Load(), p.out.Load()})
 	}
 	return all
 }

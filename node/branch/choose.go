@@ -15,6 +15,11 @@ type Quorum struct {
 	Groups int `json:"groups"`
 }
 
+// Meets reports whether the branch's support is a quorum.
+func (b *Branch) Meets(q Quorum) bool {
+	return !b.Thin && !b.Refused && len(b.Peers) >= q.Peers && len(b.Groups) >= q.Groups
+}
+
 // What a choice can rest on, from the strongest to the weakest.
 const (
 	ByRank      = "rank" // no other branch meets the chosen one
@@ -96,7 +101,7 @@ func (s *Store) Choose(now int64, q Quorum) *Choice {
 	return &Choice{
 		Branch: b,
 		Reason: reasons[best.reason],
-		Quorum: !b.Thin && len(b.Peers) >= q.Peers && len(b.Groups) >= q.Groups,
+		Quorum: b.Meets(q),
 		Common: best.common,
 	}
 }

@@ -313,7 +313,7 @@ func (s *scan) report(branches []*branch.Branch, choice *branch.Choice, now time
 		PowSeconds: s.judge.took.Seconds(),
 	}
 	for i, b := range branches {
-		row := Branch{Branch: *b, Index: i, Quorum: meets(b, s.o.Quorum)}
+		row := Branch{Branch: *b, Index: i, Quorum: b.Meets(s.o.Quorum)}
 		if choice != nil && choice.Branch.Tip == b.Tip && choice.Branch.Root == b.Root && !b.Thin {
 			row.Chosen = true
 			r.Chosen, r.Reason = i, choice.Reason
@@ -345,9 +345,4 @@ func (s *scan) report(branches []*branch.Branch, choice *branch.Choice, now time
 		r.State = Quorum
 	}
 	return r
-}
-
-// meets reports whether a branch's support has the quorum.
-func meets(b *branch.Branch, q branch.Quorum) bool {
-	return !b.Thin && !b.Refused && len(b.Peers) >= q.Peers && len(b.Groups) >= q.Groups
 }

@@ -2,12 +2,16 @@ package kernels_test
 
 import (
 	"bytes"
+	"cmp"
+	"context"
 	"fmt"
 	"math/rand/v2"
 	"os/exec"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"testing"
+	"time"
 
 	"kigo/cpu/portable"
 	"kigo/node/mcm"
@@ -28,16 +32,20 @@ func build(t *testing.T, flags ...string) string {
 	return program
 }
 
-// hash runs the program with blocks and threads in an order drawn from seed.
-func hash(t *testing.T, program string, seed uint32, batch []mcm.Trailer) []mcm.Hash {
+// hash runs the program with blocks and threads in an order drawn from seed.  The
+// kernels are the wavefront's, or the simple one.
+func hash(t *testing.T, program string, seed uint32, batch []mcm.Trailer, simple ...string) []mcm.Hash {
 	t.Helper()
-	cmd := exec.Command(program, strconv.FormatUint(uint64(seed), 10))
+	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Minute) // a broken kernel may not end
+	defer cancel()
+	cmd := exec.CommandContext(ctx, program, append([]string{strconv.FormatUint(uint64(seed), 10)}, simple...)...)
 	cmd.Stdin = bytes.NewReader(mcm.Bytes(batch))
 	var problems bytes.Buffer
 	cmd.Stderr = &problems
 	out, err := cmd.Output()
 	if err != nil || len(out) != len(batch)*mcm.HashLen {
-		t.Fatalf("%d bytes for %d trailers, %v\n%s", len(out), len(batch), err, problems.Bytes())
+		t.Errorf("%s (%v, %d bytes for %d trailers)", cmp.Or(strings.TrimSpace(problems.String()), "the program said nothing"), err, len(out), len(batch))
+		return make([]mcm.Hash, len(batch))
 	}
 	hashes := make([]mcm.Hash, len(batch))
 	for i := range hashes {
@@ -48,10 +56,17 @@ func hash(t *testing.T, program string, seed uint32, batch []mcm.Trailer) []mcm.
 
 func compare(t *testing.T, what string, batch []mcm.Trailer, got, want []mcm.Hash) {
 	t.Helper()
+	wrong := 0
 	for i := range want {
-		if got[i] != want[i] {
+		if got[i] == want[i] {
+			continue
+		}
+		if wrong++; wrong <= 3 {
 			t.Errorf("%s: trailer %d of %d: got %v, want %v; trailer %x", what, i, len(want), got[i], want[i], batch[i])
 		}
+	}
+	if wrong > 3 {
+		t.Errorf("%s: %d of %d hashes are wrong", what, wrong, len(want))
 	}
 }
 
@@ -68,12 +83,28 @@ func vectors(t *testing.T) (batch []mcm.Trailer, want []mcm.Hash) {
 	return batch, want
 }
 
+// random returns trailers, their hashes by the oracle, and a seed.  Their words are
+// often such that floats go wrong: NaN, subnormal, huge.
+func random(t *testing.T, n int) (batch []mcm.Trailer, want []mcm.Hash, seed uint32) {
+	t.Helper()
+	s := verifytest.Seed(t, 0)
+	t.Logf("seed %d", s)
+	r := rand.New(rand.NewPCG(s, 0))
+	batch, want = verifytest.Trailers(r, n), make([]mcm.Hash, n)
+	portable.New().Hash(want, batch)
+	return batch, want, r.Uint32()
+}
+
 func TestDeviceCode(t *testing.T) {
 	program := build(t, "-O2")
 	all, hashes := vectors(t)
 
 	t.Run("vectors", func(t *testing.T) {
-		for seed := range uint32(3) {
+		orders := uint32(3)
+		if testing.Short() {
+			orders = 1
+		}
+		for seed := range orders {
 			compare(t, fmt.Sprintf("order %d", seed), all, hash(t, program, seed, all), hashes)
 		}
 	})
@@ -98,19 +129,30 @@ func TestDeviceCode(t *testing.T) {
 		}
 	})
 
+	t.Run("simple", func(t *testing.T) {
+		compare(t, "simple", all, hash(t, program, 1, all, "simple"), hashes)
+	})
+
 	t.Run("random", func(t *testing.T) {
-		seed := verifytest.Seed(t, 0)
-		t.Logf("seed %d", seed)
-		r := rand.New(rand.NewPCG(seed, 0))
 		n := 2000
 		if testing.Short() {
 			n = 300
 		}
-		batch := verifytest.Trailers(r, n)
-		want := make([]mcm.Hash, n)
-		portable.New().Hash(want, batch)
-		compare(t, "random", batch, hash(t, program, r.Uint32(), batch), want)
+		batch, want, seed := random(t, n)
+		compare(t, "random", batch, hash(t, program, seed, batch), want)
+		compare(t, "simple", batch, hash(t, program, seed, batch, "simple"), want)
 	})
+}
+
+// TestVariants runs what bench/gpu.sh measures beside the default.
+func TestVariants(t *testing.T) {
+	if testing.Short() {
+		t.Skip("no program has them")
+	}
+	batch, want := vectors(t)
+	for _, define := range []string{"-DTHREADS=128", "-DTHREADS=512", "-DMD2_BLOCKS=1", "-DMD2_BLOCKS=2"} {
+		compare(t, define, batch, hash(t, build(t, "-O1", define), 1, batch), want)
+	}
 }
 
 // TestDeviceCodeSanitized runs the device code where reading beside what was
@@ -124,4 +166,5 @@ func TestDeviceCodeSanitized(t *testing.T) {
 	}
 	batch, want = batch[:n], want[:n]
 	compare(t, "sanitized", batch, hash(t, program, 1, batch), want)
+	compare(t, "sanitized simple", batch, hash(t, program, 1, batch, "simple"), want)
 }

@@ -11,56 +11,55 @@
 #include "peach.cuh"
 
 // Two blocks a multiprocessor leave 128 registers a thread.
-#define KERNEL extern "C" __global__ void __launch_bounds__(THREADS, 2)
+#ifndef BLOCKS
+#define BLOCKS 2
+#endif
+#define KERNEL extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS)
 
-KERNEL kigo_init(const u32 *trailers, u32 *states, u32 *next_counts, u32 *next_queues, u32 n)
+// step runs the phases of a block whose trailers go on to a queue.  work is the
+// second, and what differs; table says whether it is MD2.
+template <class Work>
+DEVICE void step(bool table, u32 *next_counts, u32 *next_queues, u32 n, Work work)
 {
 	__shared__ Shared s;
 	Local l;
 	clear_counts(&s, threadIdx.x);
+	if (table)
+		md2_fill(s.table, threadIdx.x, THREADS);
 	__syncthreads();
-	init_work(&s, &l, trailers, states, n, blockIdx.x, threadIdx.x);
+	work(&s, &l);
 	__syncthreads();
 	reserve(&s, next_counts, threadIdx.x);
 	__syncthreads();
 	append(&s, &l, next_queues, n);
 }
 
+KERNEL kigo_init(const u32 *trailers, u32 *states, u32 *next_counts, u32 *next_queues, u32 n)
+{
+	step(false, next_counts, next_queues, n, [&](Shared *s, Local *l) {
+		init_work(s, l, trailers, states, n, blockIdx.x, threadIdx.x);
+	});
+}
+
 KERNEL kigo_row(u32 *states, const u32 *counts, const u32 *queues, u32 *next_counts, u32 *next_queues, u32 r, u32 n)
 {
-	__shared__ Shared s;
-	Local l;
 	u32 first = 0, queue = find_work(counts, blockIdx.x, &first);
 	if (queue == NO_QUEUE)
 		return;
-	clear_counts(&s, threadIdx.x);
-	if (queue == 6)
-		md2_fill(s.table, threadIdx.x, THREADS);
-	__syncthreads();
-	row_work(&s, &l, states, counts, queues, r, n, queue, first, threadIdx.x);
-	__syncthreads();
-	reserve(&s, next_counts, threadIdx.x);
-	__syncthreads();
-	append(&s, &l, next_queues, n);
+	step(queue == 6, next_counts, next_queues, n, [&](Shared *s, Local *l) {
+		row_work(s, l, states, counts, queues, r, n, queue, first, threadIdx.x);
+	});
 }
 
 KERNEL kigo_jump(const u32 *trailers, u32 *states, const u32 *counts, const u32 *queues, u32 *next_counts,
 	u32 *next_queues, u32 n)
 {
-	__shared__ Shared s;
-	Local l;
 	u32 first = 0, queue = find_work(counts, blockIdx.x, &first);
 	if (queue == NO_QUEUE)
 		return;
-	clear_counts(&s, threadIdx.x);
-	if (queue == 6)
-		md2_fill(s.table, threadIdx.x, THREADS);
-	__syncthreads();
-	jump_work(&s, &l, trailers, states, counts, queues, n, queue, first, threadIdx.x);
-	__syncthreads();
-	reserve(&s, next_counts, threadIdx.x);
-	__syncthreads();
-	append(&s, &l, next_queues, n);
+	step(queue == 6, next_counts, next_queues, n, [&](Shared *s, Local *l) {
+		jump_work(s, l, trailers, states, counts, queues, n, queue, first, threadIdx.x);
+	});
 }
 
 KERNEL kigo_final(u32 *states, u32 *out, u32 n)

@@ -25,7 +25,14 @@
 #include "sha.cuh"
 #include "wide.cuh"
 
+// What a measurement may set otherwise (bench/gpu.sh).
+#ifndef THREADS
 #define THREADS 256 // in a block
+#endif
+#ifndef MD2_BLOCKS
+#define MD2_BLOCKS 0 // alternate with the others; 1: come first; 2: come last
+#endif
+
 #define QUEUES 8
 #define NO_QUEUE QUEUES
 
@@ -158,9 +165,14 @@ DEVICE u32 find_work(const u32 *counts, u32 block, u32 *first)
 	for (u32 q = 0; q < QUEUES; q++)
 		if (q != slow)
 			others += (counts[q] + THREADS - 1) / THREADS;
+#if MD2_BLOCKS == 0
 	u32 pairs = slows < others ? slows : others;
 	bool is_slow = block < 2 * pairs ? block % 2 == 0 : slows > others;
 	u32 at = block < 2 * pairs ? block / 2 : block - pairs;
+#else
+	bool is_slow = MD2_BLOCKS == 1 ? block < slows : block >= others;
+	u32 at = block - (MD2_BLOCKS == 1 ? (is_slow ? 0 : slows) : (is_slow ? others : 0));
+#endif
 	if (is_slow) {
 		*first = at * THREADS;
 		return at < slows ? slow : NO_QUEUE;

@@ -22,16 +22,26 @@
 //
 // and of the device KIGO_FAKE_FAULTY, or else of all:
 //
-//   KIGO_FAKE_OOM      the allocation that fails for lack of memory, counted from
-//                      1 in each context
+//   KIGO_FAKE_OOM      what fails for lack of memory, counted from 1 in each
+//                      context: the context itself is 1, then whatever takes
+//                      memory, be it a module, a stream, or an allocation
 //   KIGO_FAKE_LAUNCH   the launch that fails, and with it the context
+//   KIGO_FAKE_CODE     the error of that launch, else 719
 //   KIGO_FAKE_STALL    the launch that takes two seconds
+//   KIGO_FAKE_SLOW     microseconds that each launch takes longer
 //   KIGO_FAKE_DIE      the call in a context that no device answers any more,
 //                      until the next cuInit
-//   KIGO_FAKE_WRONG    one hash in so many has a wrong bit
+//   KIGO_FAKE_WRONG    one hash in so many is wrong
+//   KIGO_FAKE_SOUND    hashes that are right before that begins
+//   KIGO_FAKE_ERROR    the hash that is wrong, counted from 1 in each context
+//   KIGO_FAKE_KIND     how it is wrong: "hash" in its last bit, which no verdict
+//                      depends on; "bad" all ones, so that good work falls
+//                      short; "good" all zeros, so that any work suffices;
+//                      "lost" what was there before; else in a bit, often one
+//                      that the verdict depends on
 
 #include "../shim/cuda.h"
-#include "kernels.h"
+#include "../../../../kernels/src/kernels.h"
 
 #include <chrono>
 #include <cstdarg>
@@ -51,6 +61,12 @@ static long setting(const char *name, long other)
 	return s ? atol(s) : other;
 }
 
+static std::string word(const char *name)
+{
+	const char *s = getenv((std::string("KIGO_FAKE_") + name).c_str());
+	return s ? s : "";
+}
+
 static CUresult complain(CUresult result, const char *format, ...)
 {
 	va_list args;
@@ -64,7 +80,9 @@ static CUresult complain(CUresult result, const char *format, ...)
 
 // A Faults counts down to what goes wrong.
 struct Faults {
-	long oom = 0, launch = 0, stall = 0, die = 0, wrong = 0;
+	long oom = 0, launch = 0, stall = 0, slow = 0, die = 0, wrong = 0, sound = 0, error = 0;
+	CUresult code = CUDA_ERROR_LAUNCH_FAILED;
+	std::string kind;
 
 	explicit Faults(int device)
 	{
@@ -74,7 +92,12 @@ struct Faults {
 		launch = setting("LAUNCH", 0);
 		stall = setting("STALL", 0);
 		die = setting("DIE", 0);
+		code = (CUresult)setting("CODE", code);
+		slow = setting("SLOW", 0);
 		wrong = setting("WRONG", 0);
+		sound = setting("SOUND", 0);
+		error = setting("ERROR", 0);
+		kind = word("KIND");
 	}
 
 	static bool due(long *count) { return *count > 0 && --*count == 0; }
@@ -95,6 +118,7 @@ struct Context {
 	std::map<u64, size_t> memory, pinned; // bytes by address
 	std::map<CUstream, std::deque<std::function<void()>>> streams;
 	CUmodule module = nullptr;
+	long hashes = 0; // made so far
 
 	explicit Context(int device) : device(device), faults(device), random((unsigned)setting("SEED", 1)) {}
 
@@ -143,6 +167,28 @@ struct Context {
 	{
 		for (auto &s : streams)
 			run(s.second, s.second.size());
+	}
+
+	// spoil makes some of n hashes wrong.
+	void spoil(u32 *hash, const u32 *before, u32 n)
+	{
+		for (; n > 0; n--, hash += 8, before += 8) {
+			bool here = ++hashes == faults.error;
+			if (faults.wrong && hashes > faults.sound && random() % (u64)faults.wrong == 0)
+				here = true;
+			if (!here)
+				continue;
+			if (faults.kind == "hash") {
+				hash[7] ^= 1u << 24;
+			} else if (faults.kind == "lost") {
+				memcpy(hash, before, 32);
+			} else if (faults.kind == "bad" || faults.kind == "good") {
+				memset(hash, faults.kind == "bad" ? 0xff : 0, 32);
+			} else {
+				u32 bit = random() % (random() % 2 ? 8 : 256);
+				hash[bit / 32] ^= 1u << bit % 32;
+			}
+		}
 	}
 
 	CUresult allocate(std::map<u64, size_t> *all, u64 *p, size_t bytes)
@@ -278,7 +324,10 @@ CUresult cuCtxCreate(CUcontext *context, unsigned flags, CUdevice device)
 		if (dead[device])
 			return error_dead;
 	}
-	current = new Context(device);
+	std::unique_ptr<Context> c(new Context(device));
+	if (Faults::due(&c->faults.oom))
+		return CUDA_ERROR_OUT_OF_MEMORY;
+	current = c.release();
 	*context = reinterpret_cast<CUcontext>(current);
 	return CUDA_SUCCESS;
 }
@@ -311,6 +360,8 @@ CUresult cuModuleLoadData(CUmodule *module, const void *image)
 		return (CUresult)r;
 	if (!image)
 		return CUDA_ERROR_INVALID_VALUE;
+	if (Faults::due(&c->faults.oom))
+		return CUDA_ERROR_OUT_OF_MEMORY;
 	*module = c->module = reinterpret_cast<CUmodule>(c);
 	return CUDA_SUCCESS;
 }
@@ -348,18 +399,18 @@ CUresult cuLaunchKernel(CUfunction function, unsigned grid_x, unsigned grid_y, u
 	}
 	return c->tell(stream, [=] {
 		if (Faults::due(&c->faults.launch)) {
-			c->failure = CUDA_ERROR_LAUNCH_FAILED;
+			c->failure = c->faults.code;
 			return;
 		}
 		if (Faults::due(&c->faults.stall))
 			std::this_thread::sleep_for(std::chrono::seconds(2));
+		if (c->faults.slow)
+			std::this_thread::sleep_for(std::chrono::microseconds(c->faults.slow));
+		u32 *hashes = k->name == "kigo_final" ? launch.pointer<u32>(1) : nullptr;
+		std::vector<u32> before(hashes, hashes + (hashes ? n * 8 : 0));
 		k->run(launch, c->random);
-		if (k->name == "kigo_final" && c->faults.wrong)
-			for (u32 i = 0; i < n; i++)
-				if (c->random() % (u64)c->faults.wrong == 0) {
-					u32 bit = c->random() % (c->random() % 2 ? 8 : 256); // often one that the verdict depends on
-					launch.pointer<u32>(1)[i * 8 + bit / 32] ^= 1u << bit % 32;
-				}
+		if (hashes)
+			c->spoil(hashes, before.data(), n);
 	});
 }
 
@@ -368,6 +419,8 @@ CUresult cuStreamCreate(CUstream *stream, unsigned flags)
 	ENTER;
 	if (flags)
 		return CUDA_ERROR_INVALID_VALUE;
+	if (Faults::due(&c->faults.oom))
+		return CUDA_ERROR_OUT_OF_MEMORY;
 	*stream = reinterpret_cast<CUstream>(new char); // an address, as real ones are, which Go may look at
 	c->streams[*stream];
 	return CUDA_SUCCESS;

@@ -1,14 +1,19 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 
-// The kernels of kernels/src/peach.cu as the fake driver runs them: by name, with
-// blocks and threads in an order drawn anew for each phase, in shared memory that
+// The kernels of peach.cu and simple.cu without a GPU, as a driver knows them: by
+// name, with their arguments and what they may touch.  Blocks run in an order
+// drawn at random, threads in one drawn anew for each phase, in shared memory that
 // holds rubbish.
+//
+// The emulation (emulate.cpp), the run of the compiled code (ptx.cpp) and the fake
+// driver (gpu/internal/driver/fake) all launch from this table.
 
-#ifndef KIGO_FAKE_KERNELS_H
-#define KIGO_FAKE_KERNELS_H
+#ifndef KIGO_KERNELS_H
+#define KIGO_KERNELS_H
 
 #define KIGO_HOST
-#include "../../../../kernels/src/peach.cuh"
+#include "peach.cuh"
+#include "simple.cuh"
 
 #include <algorithm>
 #include <memory>
@@ -138,6 +143,21 @@ static const Kernel kernels[] = {
 		[](const Launch &a, std::mt19937 &random) {
 			for_blocks(a, random, [&](u32 block) {
 				for_threads(random, [&](u32 t) { final_work(a.pointer<u32>(0), a.pointer<u32>(1), a.number(2), block, t); });
+			});
+		}},
+	{"kigo_simple", 3, 2,
+		[](const Launch &a, u64 n) -> std::vector<Range> {
+			return {{a.args[0], trailers_bytes(n)}, {a.args[1], hashes_bytes(n)}};
+		},
+		[](const Launch &a, std::mt19937 &random) {
+			auto trailers = a.pointer<const u32>(0);
+			auto hashes = a.pointer<u32>(1);
+			u32 n = a.number(2);
+			for_blocks(a, random, [&](u32 block) {
+				for_threads(random, [&](u32 t) {
+					if (u64 at = (u64)block * THREADS + t; at < n)
+						simple::peach(hashes + at * 8, trailers + at * TRAILER, md2_s);
+				});
 			});
 		}},
 };

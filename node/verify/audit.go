@@ -135,7 +135,7 @@ func (a *Auditor) suspects(results []Result) []int {
 // retire ends the backend's service; the first disagreement is the one that is
 // told.
 func (a *Auditor) retire(t *mcm.Trailer, got, want Result) {
-	r := &RetiredError{a.name(), fmt.Sprintf("it judged block %v %v with hash %v, the oracle %v with hash %v",
+	r := &RetiredError{a.name(), Disagreed, fmt.Sprintf("it judged block %v %v with hash %v, the oracle %v with hash %v",
 		t.Num(), got.Verdict, got.Hash, want.Verdict, want.Hash)}
 	if !a.retired.CompareAndSwap(nil, r) {
 		return

@@ -29,11 +29,23 @@ func (e *BackendError) Error() string {
 
 func (e *BackendError) Unwrap() error { return e.Err }
 
-// A RetiredError says that a backend gave a wrong verdict once and serves no
-// more for the life of the process.
+// A RetireClass says in a word why a backend is retired, for metrics.
+type RetireClass string
+
+// The classes.  The first two say that it computes wrongly, so that what it has
+// called valid before may be wrong too.
+const (
+	Disagreed   RetireClass = "disagreed"    // the oracle judged a trailer otherwise
+	KnownAnswer RetireClass = "known_answer" // it was wrong about a trailer of which all is known
+	Failed      RetireClass = "failed"       // its hardware or driver reported an error for good
+	Hung        RetireClass = "hung"         // it gave no answer in time
+)
+
+// A RetiredError says that a backend serves no more for the life of the process.
 type RetiredError struct {
 	Backend string // its Info().Name
-	Reason  string // the disagreement, for people
+	Class   RetireClass
+	Reason  string // what happened, for people
 }
 
 func (e *RetiredError) Error() string {

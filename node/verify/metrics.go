@@ -14,6 +14,7 @@ type Metrics struct {
 	fallbacks   *prometheus.CounterVec   // backend
 	audits      *prometheus.CounterVec   // backend, outcome
 	retired     *prometheus.GaugeVec     // backend
+	retirements *prometheus.CounterVec   // backend, reason
 	cacheHits   prometheus.Counter
 	cacheMisses prometheus.Counter
 }
@@ -46,8 +47,10 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 			"Verdicts of a backend repeated by the oracle, by whether the two agree.", "backend", "outcome"),
 		retired: prometheus.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "kigo_verify_retired",
-			Help: "1 when the backend gave a wrong verdict and serves no more.",
+			Help: "1 when the backend gave a wrong verdict or failed for good, and serves no more.",
 		}, []string{"backend"}),
+		retirements: counter("kigo_verify_retirements_total",
+			"Backends that a router has taken out of service for good, by the kind of reason.", "backend", "reason"),
 		cacheHits: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "kigo_verify_cache_hits_total",
 			Help: "Trailers answered without a computation of their own.",
@@ -58,7 +61,7 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 		}),
 	}
 	if r != nil {
-		r.MustRegister(m.trailers, m.duration, m.fallbacks, m.audits, m.retired, m.cacheHits, m.cacheMisses)
+		r.MustRegister(m.trailers, m.duration, m.fallbacks, m.audits, m.retired, m.retirements, m.cacheHits, m.cacheMisses)
 	}
 	return m
 }

@@ -67,15 +67,15 @@ func (r *rates) seconds(n, chunk int) (s float64, known bool) {
 	return 0, false
 }
 
-// rate returns the expected trailers a second in batches of a chunk, 0 when
-// nothing is known.
-func (r *rates) rate(chunk int) float64 {
-	chunk = max(chunk, 1)
-	s, known := r.seconds(chunk, chunk)
+// rate returns the expected trailers a second in batches of n, but at least a
+// chunk, 0 when nothing is known.
+func (r *rates) rate(n, chunk int) float64 {
+	n = max(n, chunk, 1)
+	s, known := r.seconds(n, chunk)
 	if !known {
 		return 0
 	}
-	return float64(chunk) / s
+	return float64(n) / s
 }
 
 // relax makes the estimate for n a little better, unless it is far from the

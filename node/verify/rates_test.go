@@ -18,7 +18,7 @@ func TestRates(t *testing.T) {
 	if _, known := r.seconds(1, chunk); known {
 		t.Error("something is known from the beginning")
 	}
-	if got := r.rate(chunk); got != 0 {
+	if got := r.rate(0, chunk); got != 0 {
 		t.Errorf("unknown: got %v a second, want 0", got)
 	}
 	r.observe(15, 15*time.Millisecond)
@@ -31,7 +31,7 @@ func TestRates(t *testing.T) {
 	want(127, 0.127) // the same class
 	want(4, 0.004)   // from the larger class
 	want(1<<30, 1<<30*0.001)
-	if got := r.rate(chunk); math.Abs(got-1000) > 1e-6 {
+	if got := r.rate(0, chunk); math.Abs(got-1000) > 1e-6 {
 		t.Errorf("got %v a second, want 1000", got)
 	}
 	r.observe(4, 40*time.Millisecond)

@@ -59,8 +59,9 @@ type member struct {
 // tried for every batch that all others have failed, whatever its own health.
 // Only when that fails too does the caller get an error.
 //
-// A batch of at least the sum of their chunks is shared by the backends that
-// run on different devices (Info.Device).
+// A batch of at least the sum of their chunks is shared by the backends that run
+// on different devices (Info.Device), by their measured rates, and a smaller one
+// when they are expected to be done with it clearly sooner than one of them alone.
 //
 // A nil log is silent, a nil m counts unseen.
 func NewRouter(log *slog.Logger, m *Metrics, backends ...Backend) *Router {
@@ -198,17 +199,23 @@ func (r *Router) call(ctx context.Context, m *member, dst []Result, batch []mcm.
 	clear(dst)
 	var named *BackendError
 	var retired *RetiredError
-	if !errors.As(err, &named) && !errors.As(err, &retired) {
+	if isRetired := errors.As(err, &retired); !isRetired && !errors.As(err, &named) {
 		err = &BackendError{m.info.Name, "verify", err}
 	}
 	r.metrics.fallbacks.WithLabelValues(m.info.Name).Inc()
-	if pause := m.failed(err); pause > 0 {
+	pause, first := m.failed(err)
+	switch {
+	case pause > 0:
 		r.log.Warn("backend failed, its batch goes to another", "backend", m.info.Name,
 			"batch", len(batch), "err", err, "pause", pause)
-	} else {
+	case first:
 		r.metrics.retired.WithLabelValues(m.info.Name).Set(1)
-		r.log.Warn("backend is retired, its batch goes to another", "backend", m.info.Name,
+		r.metrics.retirements.WithLabelValues(m.info.Name, string(cmp.Or(retired.Class, Failed))).Inc()
+		r.log.Error("backend is retired until the process ends, its batch goes to another", "backend", m.info.Name,
 			"batch", len(batch), "err", err)
+	default:
+		r.log.Warn("backend is retired, its batch goes to another", "backend", m.info.Name,
+			"batch", len(batch))
 	}
 	return err
 }
@@ -227,21 +234,24 @@ func (m *member) succeeded(n int, took time.Duration) (again bool) {
 	return again
 }
 
-// failed notes that m failed and returns for how long it is left alone, 0 for
-// ever.
-func (m *member) failed(err error) time.Duration {
+// failed notes that m failed.  It returns for how long m is left alone, 0 for
+// ever, and whether this failure is what retires it.
+func (m *member) failed(err error) (pause time.Duration, retires bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	if m.retired { // the reason is the first one
+		return 0, false
+	}
 	m.err = err
 	var retired *RetiredError
 	if errors.As(err, &retired) {
 		m.retired = true
-		return 0
+		return 0, true
 	}
-	pause := min(firstPause<<min(m.failures, 16), longestPause)
+	pause = min(firstPause<<min(m.failures, 16), longestPause)
 	m.failures++
 	m.until = time.Now().Add(pause)
-	return pause
+	return pause, false
 }
 
 // A Status tells how a backend of a Router is doing.
@@ -270,7 +280,7 @@ func (r *Router) Status() []Status {
 func (m *member) status() Status {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return Status{m.info, m.retired, m.until, m.err, m.rates.rate(m.info.Chunk)}
+	return Status{m.info, m.retired, m.until, m.err, m.rates.rate(0, m.info.Chunk)}
 }
 
 // Close closes all backends.  No call may be under way.

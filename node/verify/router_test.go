@@ -224,9 +224,10 @@ func TestRouterPauseIsBounded(t *testing.T) {
 func TestRouterRetires(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		reg := prometheus.NewRegistry()
-		wrong := failing(named("gpu"), 1, &verify.RetiredError{Backend: "gpu", Reason: "lies"})
+		wrong := failing(named("gpu"), 1, &verify.RetiredError{Backend: "gpu", Class: verify.KnownAnswer, Reason: "lies"})
 		portable := named("portable")
-		r := verify.NewRouter(nil, verify.NewMetrics(reg), wrong, portable)
+		var log bytes.Buffer
+		r := verify.NewRouter(slog.New(slog.NewTextHandler(&log, nil)), verify.NewMetrics(reg), wrong, portable)
 		for range 5 {
 			wantTruth(t, r, makeTrailers(0, 3))
 			time.Sleep(time.Hour)
@@ -236,6 +237,12 @@ func TestRouterRetires(t *testing.T) {
 		}
 		if !r.Status()[0].Retired || value(t, reg, "kigo_verify_retired", "backend", "gpu") != 1 {
 			t.Error("status or metric don't say that gpu is retired")
+		}
+		if n := value(t, reg, "kigo_verify_retirements_total", "backend", "gpu", "reason", "known_answer"); n != 1 {
+			t.Errorf("counted %v retirements for that reason, want 1", n)
+		}
+		if got := log.String(); strings.Count(got, "level=ERROR") != 1 || !strings.Contains(got, "backend=gpu") || !strings.Contains(got, "lies") {
+			t.Errorf("the log has no single error about it:\n%s", got)
 		}
 
 		only := verify.NewRouter(nil, nil, failing(named("gpu"), 1, &verify.RetiredError{Backend: "gpu", Reason: "lies"}))

@@ -178,3 +178,44 @@ func TestRouterSharesAndIsCancelled(t *testing.T) {
 		}
 	})
 }
+
+// TestRouterSharesLikeHardware has a GPU, a second one, and a processor, at a
+// sixteenth of what is expected of them: for a file's batches and a whole chain at
+// once all are busy to the end.
+func TestRouterSharesLikeHardware(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const latency, gpuRate, cpuRate = 27 * time.Millisecond / 16, 5e6, 6e5
+		each := func(rate float64) time.Duration { return time.Duration(float64(time.Second) / rate) }
+		gpu := timed("cuda:0", "cuda:0", 2, 1<<15, latency, each(gpuRate))
+		gpu2 := timed("cuda:1", "cuda:1", 2, 1<<15, latency, each(gpuRate))
+		cpu := timed("cpu", "cpu", 1, 88, 0, each(cpuRate))
+		for _, c := range []struct {
+			n       int
+			engines []verify.Backend
+			most    float64 // times what it would take without latency
+		}{
+			{150_000 / 16, []verify.Backend{gpu, cpu}, 2.2},
+			{300_000 / 16, []verify.Backend{gpu, gpu2, cpu}, 2.2},
+			{1_100_000 / 16, []verify.Backend{gpu, cpu}, 1.4},
+			{1_100_000 / 16, []verify.Backend{gpu, gpu2, cpu}, 1.4},
+		} {
+			r := verify.NewRouter(nil, nil, c.engines...)
+			ts := makeTrailers(0, c.n)
+			dst := make([]verify.Result, len(ts))
+			var took time.Duration
+			for range 4 { // learn
+				start := time.Now()
+				if err := r.VerifyPoW(t.Context(), dst, ts); err != nil {
+					t.Fatal(err)
+				}
+				took = time.Since(start)
+			}
+			ideal := float64(c.n) / (float64(len(c.engines)-1)*gpuRate + cpuRate)
+			times := took.Seconds() / ideal
+			t.Logf("%d trailers, %d engines: %v, %.2f times the ideal", c.n, len(c.engines), took, times)
+			if times > c.most {
+				t.Errorf("%d trailers, %d engines: %.2f times as long as without latency, want %.1f", c.n, len(c.engines), times, c.most)
+			}
+		}
+	})
+}

@@ -37,8 +37,9 @@ type Source interface {
 // An EngineStatus is how one engine is doing.
 type EngineStatus struct {
 	Name    string
-	Retired bool   // gave a wrong verdict and serves no more
-	Detail  string // its latest failure; empty when it serves
+	Retired bool    // serves no more
+	Detail  string  // its latest failure; empty when it serves
+	Rate    float64 // trailers a second as measured so far; 0 before
 }
 
 // A Build says what this program is.
@@ -47,6 +48,7 @@ type Build struct{ Version, Revision, Go string }
 // Options configure a handler.
 type Options struct {
 	Source Source
+	Node   Node // nil: none runs, and its endpoints are not there
 	// Registry is what /metrics shows; the handler's own metrics are registered
 	// with it.  nil is one of its own.
 	Registry *prometheus.Registry
@@ -70,6 +72,7 @@ type handler struct {
 	metrics *metrics
 	started time.Time
 	reading chan struct{} // held while evidence is in memory
+	streams chan struct{} // held by readers of events
 }
 
 // New returns the handler of all endpoints.  It panics when the registry has
@@ -89,14 +92,26 @@ func New(o Options) http.Handler {
 		metrics: newMetrics(o.Registry, o.Build),
 		started: o.Source.Now(),
 		reading: make(chan struct{}, 1),
+		streams: make(chan struct{}, maxStreams),
 	}
-	h.mux.HandleFunc("/{$}", index)
+	h.mux.HandleFunc("/{$}", h.front)
 	h.mux.Handle("/metrics", promhttp.HandlerFor(o.Registry, promhttp.HandlerOpts{
 		ErrorLog:            scrapeLog{o.Log},
 		MaxRequestsInFlight: 4, // a scraper has one
 	}))
 	h.mux.Handle("/healthz", h.answer(h.health))
-	h.mux.Handle("/readyz", h.answer(h.ready))
+	ready := h.ready
+	if o.Node != nil {
+		ready = h.nodeReady
+	}
+	h.mux.Handle("/readyz", h.answer(ready))
+	if o.Node != nil {
+		h.mux.Handle("/v1/status", h.answer(h.status))
+		h.mux.Handle("/v1/tip", h.answer(h.tip))
+		h.mux.Handle("/v1/trailers", h.answer(h.trailers))
+		h.mux.Handle("/v1/sync", h.answer(h.sync))
+		h.mux.HandleFunc("/v1/events", h.events)
+	}
 	h.mux.Handle("/v1/peers", h.answer(h.peers))
 	h.mux.Handle("/v1/forks", h.answer(h.forks))
 	h.mux.Handle("/v1/evidence", h.answer(h.evidence))
@@ -107,23 +122,34 @@ func New(o Options) http.Handler {
 	return h
 }
 
-// endpoints are all there are, and what the index says of them.
-var endpoints = []struct{ path, about string }{
-	{"/", "this list"},
-	{"/metrics", "Prometheus metrics"},
-	{"/healthz", "is the process fit to work?"},
-	{"/readyz", "may its choice of chain be relied on?"},
-	{"/v1/peers", "the peers of the last scan, each with its verdict (?verdict= &limit= &offset=)"},
-	{"/v1/forks", "the branches of the last scan, and the chosen one (?limit= &offset=)"},
-	{"/v1/evidence", "what peers were convicted of, newest first (?kind= &limit= &offset=)"},
-	{"/v1/evidence/{id}", "one record, with the bytes that prove it (?format=binary for kigo evidence verify)"},
+// endpoints are all there are, and what the index says of them.  Some are there
+// only where a node runs.
+var endpoints = []struct {
+	path, about string
+	node        bool
+}{
+	{"/", "this list, and for browsers of a node its status page", false},
+	{"/metrics", "Prometheus metrics", false},
+	{"/healthz", "is the process fit to work?", false},
+	{"/readyz", "may its choice of chain be relied on?", false},
+	{"/v1/status", "all that the node tells of itself", true},
+	{"/v1/tip", "the end of its own chain", true},
+	{"/v1/trailers", "trailers of its own chain (?from= &count= ?format=binary for the bytes)", true},
+	{"/v1/sync", "how a sync goes: stage, rates, time left", true},
+	{"/v1/events", "what happens, as server-sent events (?after= or Last-Event-ID to resume)", true},
+	{"/v1/peers", "the peers of the last scan, each with its verdict (?verdict= &limit= &offset=)", false},
+	{"/v1/forks", "the branches of the last scan, and the chosen one (?limit= &offset=)", false},
+	{"/v1/evidence", "what peers were convicted of, newest first (?kind= &limit= &offset=)", false},
+	{"/v1/evidence/{id}", "one record, with the bytes that prove it (?format=binary for kigo evidence verify)", false},
 }
 
 // index lists the endpoints.
-func index(w http.ResponseWriter, _ *http.Request) {
+func (h *handler) index(w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	for _, e := range endpoints {
-		fmt.Fprintf(w, "%-18s  %s\n", e.path, e.about)
+		if !e.node || h.Node != nil {
+			fmt.Fprintf(w, "%-18s  %s\n", e.path, e.about)
+		}
 	}
 }
 
@@ -238,6 +264,9 @@ func (r *recorder) WriteHeader(code int) {
 	}
 	r.ResponseWriter.WriteHeader(code)
 }
+
+// Unwrap has http.ResponseController find what is underneath.
+func (r *recorder) Unwrap() http.ResponseWriter { return r.ResponseWriter }
 
 func (r *recorder) Write(b []byte) (int, error) {
 	r.code = cmp.Or(r.code, http.StatusOK)

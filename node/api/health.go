@@ -29,7 +29,7 @@ func (h *handler) health(*http.Request) (int, any) {
 	}
 	up := check{"process", true, "up " + age(h.Source.Now().Sub(h.started))}
 	checks := []check{up, work}
-	return status(checks), struct {
+	return codeOf(checks), struct {
 		OK     bool    `json:"ok"`
 		Checks []check `json:"checks"`
 	}{work.OK, checks}
@@ -61,13 +61,13 @@ func (h *handler) ready(*http.Request) (int, any) {
 		}
 	}
 	body.Checks = []check{h.checkScan(now, r), checkQuorum(r), h.checkTip(now, r), checkEngines(h.Source.Engines())}
-	code := status(body.Checks)
+	code := codeOf(body.Checks)
 	body.OK = code == http.StatusOK
 	return code, body
 }
 
-// status is 200 when all checks hold.
-func status(checks []check) int {
+// codeOf is 200 when all checks hold.
+func codeOf(checks []check) int {
 	for _, c := range checks {
 		if !c.OK {
 			return http.StatusServiceUnavailable
@@ -122,7 +122,7 @@ func checkEngines(engines []EngineStatus) check {
 	case len(engines) == 0:
 		return check{"engines", false, "none is open"}
 	case len(retired) > 0:
-		return check{"engines", false, "gave wrong verdicts and serve no more: " + strings.Join(retired, ", ")}
+		return check{"engines", false, "can't be relied on and serve no more: " + strings.Join(retired, ", ")}
 	}
 	return check{"engines", true, "in use: " + strings.Join(serving, ", ")}
 }

@@ -75,7 +75,7 @@ func TestReady(t *testing.T) {
 		{"nobody reached", func(s *source) {
 			*s.report = scan.Report{Ended: clock, State: scan.NobodyReached, Chosen: -1, Asked: 9}
 		}, "quorum tip", []string{"none of 9 peers was reached"}},
-		{"retired engine", func(s *source) { s.engines[0] = EngineStatus{"avx2", true, "differs"} }, "engines", []string{"wrong verdicts", "avx2 (differs)"}},
+		{"retired engine", func(s *source) { s.engines[0] = EngineStatus{Name: "avx2", Retired: true, Detail: "differs"} }, "engines", []string{"serve no more", "avx2 (differs)"}},
 		{"failing engine", func(s *source) { s.engines[0].Detail = "out of memory" }, "", nil},
 		{"no engine", func(s *source) { s.engines = nil }, "engines", []string{"none is open"}},
 		{"all at once", func(s *source) { s.report, s.engines = nil, nil }, "scan quorum tip engines", nil},

@@ -36,6 +36,7 @@ type source struct {
 	engines  []EngineStatus
 	onReport func()
 	onRead   func(context.Context)
+	node     Node // nil: none
 }
 
 func (s *source) Report() *scan.Report {
@@ -116,7 +117,7 @@ type server struct {
 func newServer(s *source) *server {
 	log, reg := &journal{}, prometheus.NewRegistry()
 	h := New(Options{
-		Source: s, Registry: reg, Log: slog.New(slog.NewTextHandler(log, nil)),
+		Source: s, Node: s.node, Registry: reg, Log: slog.New(slog.NewTextHandler(log, nil)),
 		Build: Build{Version: "v1", Revision: "abc", Go: "go1"},
 	})
 	return &server{h, s, reg, log}

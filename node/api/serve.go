@@ -37,7 +37,7 @@ const (
 // so it returns within 2 s, with no goroutine left, if h heeds the context of
 // its requests.
 func Serve(ctx context.Context, ln net.Listener, h http.Handler) error {
-	requests, cut := context.WithCancel(context.WithoutCancel(ctx))
+	requests, cut := context.WithCancel(context.WithValue(context.WithoutCancel(ctx), stoppingKey{}, ctx.Done()))
 	defer cut()
 	places := newLimited(ln, maxConns)
 	var conns sync.WaitGroup
@@ -81,6 +81,16 @@ func Serve(ctx context.Context, ln net.Listener, h http.Handler) error {
 		return fmt.Errorf("listener %s: %w", ln.Addr(), err)
 	}
 	return nil
+}
+
+// stoppingKey is where the context of a request has the channel that is closed when
+// Serve is to end, for answers that go on until then.
+type stoppingKey struct{}
+
+// stoppingOf returns that channel, nil outside of Serve.
+func stoppingOf(ctx context.Context) <-chan struct{} {
+	stopping, _ := ctx.Value(stoppingKey{}).(<-chan struct{})
+	return stopping
 }
 
 // A limited listener has no more than some connections open at once.  Who closes

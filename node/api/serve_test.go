@@ -57,7 +57,7 @@ func exchange(t *testing.T, address, request string) string {
 }
 
 func TestServe(t *testing.T) {
-	address, stop := start(t, newServer(healthy()))
+	address, stop := start(t, newServer(running()))
 	client := &http.Client{Timeout: 10 * time.Second}
 	defer client.CloseIdleConnections()
 	for _, path := range paths() {

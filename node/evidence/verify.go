@@ -97,31 +97,24 @@ func (r *Record) judgeTrailers(ctx context.Context, v verify.Verifier, p *replay
 	if !r.claimed(p, o) {
 		return nil, nil
 	}
-	now := r.Time.Unix()
 	var f *proof.Finding
-	if r.Next == nil {
+	end := r.First + mcm.BlockNum(r.Count)
+	switch first, count := proof.Want(r.Claim, r.Options); {
+	case r.Next == nil && end <= r.Claim.Num || r.Next != nil && end == r.Next.Num():
+		// A range below the claimed tip, or below what another call brought.
+		if r.Next != nil {
+			o.step("the trailer behind the range, block %v, is as the record has it", r.Next.Num())
+		}
+		f = proof.Range(r.Claim, p.trailers, r.Next, r.First, r.Count)
+	case r.Next != nil:
+		o.step("asked for %d trailers from block %v on, which do not end in front of block %v", r.Count, r.First, r.Next.Num())
+		return nil, nil
+	case first != r.First || count != r.Count:
+		o.step("asked for %d trailers from block %v on, the proof of the claim is %d from %v on", r.Count, r.First, count, first)
+		return nil, nil
+	default:
 		whole := proof.Proof{Claim: r.Claim, Trailers: p.trailers}
-		if first, count := proof.Want(r.Claim, r.Options); first != r.First || count != r.Count {
-			o.step("asked for %d trailers from block %v on, the proof of the claim is %d from %v on", r.Count, r.First, count, first)
-			return nil, nil
-		}
-		f = whole.Structure(r.Options, now)
-	} else {
-		// As many trailers stood behind the range as make it the one that More asks
-		// for; only the first of them counts.
-		behind := proof.MaxExtension - r.Count
-		if behind < 1 {
-			o.step("asked for %d trailers, more than a proof may be extended by", r.Count)
-			return nil, nil
-		}
-		above := proof.Proof{Claim: r.Claim, First: r.Next.Num(), Trailers: make([]mcm.Trailer, behind), Done: true}
-		above.Trailers[0] = *r.Next
-		if first, count := above.More(r.Options); first != r.First || count != r.Count {
-			o.step("asked for %d trailers from block %v on, in front of block %v are %d from %v on", r.Count, r.First, r.Next.Num(), count, first)
-			return nil, nil
-		}
-		o.step("the trailer behind the range, block %v, is as the record has it", r.Next.Num())
-		f = above.Extend(p.trailers, r.Options, now)
+		f = whole.Structure(r.Options, r.Time.Unix())
 	}
 	if f != nil {
 		o.step("rules: %v", f)

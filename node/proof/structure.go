@@ -6,6 +6,7 @@ import (
 	"kigo/node/fault"
 	"kigo/node/mcm"
 	"kigo/node/rules"
+	"kigo/node/wire"
 )
 
 // Structure judges a proof by all that needs no proof of work, with the clock at
@@ -58,16 +59,31 @@ func (p *Proof) Extend(older []mcm.Trailer, o Options, now int64) *Finding {
 }
 
 func (p *Proof) extension(older []mcm.Trailer, first mcm.BlockNum, count int, now int64) *Finding {
-	surplus := len(older) - count
-	older = older[:min(len(older), count)]
-	if f := wrongNumbers(older, first); f != nil {
-		return f
-	}
 	var next *mcm.Trailer
-	if surplus >= 0 && len(p.Trailers) > 0 {
+	if len(p.Trailers) > 0 {
 		next = &p.Trailers[0]
 	}
-	seam, f := p.chain(older, next, first)
+	if f := Range(p.Claim, older, next, first, count); f != nil {
+		return f
+	}
+	return early(older, now)
+}
+
+// Range judges what a peer that claims a tip has answered when it was asked for count
+// trailers from first on: all that needs neither proof of work nor a clock.  next is
+// the trailer that stands behind them, nil if it isn't known.  A Finding at Index
+// count is about next.
+func Range(claim wire.State, ts []mcm.Trailer, next *mcm.Trailer, first mcm.BlockNum, count int) *Finding {
+	surplus := len(ts) - count
+	ts = ts[:min(len(ts), count)]
+	if f := wrongNumbers(ts, first); f != nil {
+		return f
+	}
+	if surplus < 0 {
+		next = nil // it does not stand right behind them
+	}
+	p := Proof{Claim: claim}
+	seam, f := p.chain(ts, next, first)
 	switch {
 	case f != nil:
 		return f
@@ -76,9 +92,9 @@ func (p *Proof) extension(older []mcm.Trailer, first mcm.BlockNum, count int, no
 	case seam != nil:
 		return seam
 	case surplus < 0:
-		return found(fault.ShortReply, first, -1, "%d trailers, asked for %d", len(older), count)
+		return found(fault.ShortReply, first, -1, "%d trailers, asked for %d", len(ts), count)
 	}
-	return early(older, now)
+	return nil
 }
 
 // forget takes back what Work has said.

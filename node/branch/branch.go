@@ -2,6 +2,7 @@ package branch
 
 import (
 	"net/netip"
+	"slices"
 	"time"
 
 	"kigo/node/mcm"
@@ -61,4 +62,15 @@ type Branch struct {
 	Weight mcm.Weight `json:"weight"`
 
 	leaf *node
+}
+
+// Segment returns the branch's trailers that are stored, from the root to the tip.  It
+// must be called before the store changes.
+func (b *Branch) Segment() []mcm.Trailer {
+	ts := make([]mcm.Trailer, 0, b.Trailers)
+	for n := b.leaf; n != nil; n = n.parent {
+		ts = append(ts, n.t)
+	}
+	slices.Reverse(ts)
+	return ts
 }

@@ -164,3 +164,25 @@ func TestH20(t *testing.T) {
 		t.Errorf("against three groups: chose %v by %s, quorum %t", c.Branch.Tip, c.Reason, c.Quorum)
 	}
 }
+
+// TestSegment takes the trailers of branches out of a store in which they share some.
+func TestSegment(t *testing.T) {
+	m, stem := grown(77, 120)
+	fork := m.Grow(stem[:110], 15, difficulty)
+	s := fill(branch.Options{Base: base}, []showing{
+		shows(t, peer(1, 1), stem), shows(t, peer(2, 1), fork), shows(t, peer(3, 1), stem[:90]),
+	})
+	all := s.Branches(clock(stem, fork))
+	if len(all) != 2 {
+		t.Fatalf("%d branches", len(all))
+	}
+	for _, b := range all {
+		chain := stem
+		if b.Tip == tipOf(fork) {
+			chain = fork
+		}
+		if want := chain[b.First-base:]; !slices.Equal(b.Segment(), want) || len(want) != b.Trailers {
+			t.Errorf("branch to %v: %d trailers, expected %d from %v on", b.Height, len(b.Segment()), len(want), b.First)
+		}
+	}
+}

@@ -73,6 +73,7 @@ type Book struct {
 	bySource   map[netip.Prefix][]*entry // candidates credited to a group
 	byTarget   map[netip.Prefix][]*entry // candidates that lie in a group
 	candidates int
+	ledger     ledger
 }
 
 // NewBook returns an empty book.

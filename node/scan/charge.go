@@ -46,7 +46,7 @@ func (s *scan) charge(doubt map[mcm.Hash]bool, now time.Time) *memory.Changes {
 		c.points.Objective, c.points.Soft = c.entry.Standing.Points(now)
 	}
 	for _, g := range slices.SortedFunc(maps.Keys(groups), netip.Prefix.Compare) {
-		ch.Groups = append(ch.Groups, *b.group(g))
+		ch.Groups = append(ch.Groups, b.copyOf(g))
 	}
 	b.prune(now)
 	return ch
@@ -68,7 +68,7 @@ func (s *scan) account(c *contact, g *memory.Group, room int, now time.Time) (ke
 		e.Claim = *c.claim
 	}
 	if c.statement != nil {
-		e.False = append(slices.DeleteFunc(e.False, func(f memory.Statement) bool { return !now.Before(f.Expires) }), *c.statement)
+		e.add(*c.statement, now)
 	}
 	if c.proven() {
 		e.Successes++
@@ -89,10 +89,7 @@ func (s *scan) account(c *contact, g *memory.Group, room int, now time.Time) (ke
 			continue
 		}
 		charged[f.kind] = true
-		if e.Standing.Observe(f.kind, now) {
-			g.Record.Ban(now)
-			s.o.Log.Info("peer banned", "peer", e.Addr, "kind", f.kind, "until", e.Standing.BannedUntil)
-		}
+		s.o.Book.observe(e, f.kind, now)
 		s.o.Metrics.faults.WithLabelValues(string(f.kind)).Inc()
 		if isWork(f.rule) {
 			g.Record.FailedWork(1, now)

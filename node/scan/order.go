@@ -133,20 +133,16 @@ func (b *Book) sequence(rng *rand.Rand, now time.Time) []*entry {
 	for _, a := range b.configured {
 		all = append(all, b.entries[a])
 	}
-	var good, other, heard []*entry
+	var other, heard []*entry
 	for _, e := range b.entries {
 		switch {
 		case e.table == candidate:
 			heard = append(heard, e)
-		case e.table == tried && !e.LastGood.IsZero() && !e.Standing.Banned(now):
-			good = append(good, e)
-		case e.table == tried:
+		case e.table == tried && !e.isGood(now):
 			other = append(other, e)
 		}
 	}
-	slices.SortFunc(good, func(x, y *entry) int {
-		return cmp.Or(x.FirstSeen.Compare(y.FirstSeen), x.Addr.Compare(y.Addr))
-	})
+	good := b.good(now)
 	first := min(len(good), longStanding)
 	all = append(all, good[:first]...)
 	other = append(other, good[first:]...)
@@ -155,6 +151,23 @@ func (b *Book) sequence(rng *rand.Rand, now time.Time) []*entry {
 	}
 	rng.Shuffle(len(other), func(i, j int) { other[i], other[j] = other[j], other[i] })
 	return append(append(all, other...), heard...)
+}
+
+// isGood reports whether an entry has proven something and isn't banned.
+func (e *entry) isGood(now time.Time) bool { return !e.LastGood.IsZero() && !e.Standing.Banned(now) }
+
+// good returns the tried peers that have proven something and aren't banned, the
+// longest-standing ones first.
+func (b *Book) good(now time.Time) (good []*entry) {
+	for _, e := range b.entries {
+		if e.table == tried && e.isGood(now) {
+			good = append(good, e)
+		}
+	}
+	slices.SortFunc(good, func(x, y *entry) int {
+		return cmp.Or(x.FirstSeen.Compare(y.FirstSeen), x.Addr.Compare(y.Addr))
+	})
+	return good
 }
 
 // overBudget reports whether a group has used up what it may cost in an hour.

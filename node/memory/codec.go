@@ -23,6 +23,7 @@ const (
 	groupVersion   = 1
 	invalidVersion = 1
 	trailerVersion = 1
+	waitingVersion = 1
 )
 
 // Bounds of texts in records, in bytes.
@@ -224,6 +225,43 @@ func decodeTrailer(key, value []byte) (t mcm.Trailer, err error) {
 		return t, pack.ErrMalformed
 	}
 	return t, nil
+}
+
+func encodeWaiting(w *Waiting) (key, value []byte, err error) {
+	key = bytes.Clone(w.Root[:])
+	b := append(make([]byte, 0, 64+5*len(w.Groups)), waitingVersion)
+	b = pack.AppendTime(b, w.Until)
+	b = appendCount(b, w.Failures)
+	groups := w.Groups[:min(len(w.Groups), MaxWaitingGroups)]
+	b = appendCount(b, len(groups))
+	for _, g := range groups {
+		if !g.IsValid() || !g.Addr().Is4() || g != g.Masked() {
+			return nil, nil, errMisfit
+		}
+		b = append(pack.AppendAddr(b, g.Addr()), byte(g.Bits()))
+	}
+	b = pack.AppendString(b, pack.Clip(w.Reason, maxDetail))
+	return key, seal(key, b), nil
+}
+
+func decodeWaiting(key, value []byte) (w Waiting, err error) {
+	r := open(key, value, waitingVersion)
+	if len(key) == len(w.Root) {
+		w.Root = mcm.Hash(key)
+	} else {
+		r.Fail()
+	}
+	w.Until = r.Time()
+	w.Failures = r.Count(math.MaxInt32)
+	for range r.Count(MaxWaitingGroups) {
+		g := netip.PrefixFrom(r.Addr(), int(r.Byte()))
+		if !g.IsValid() || g != g.Masked() {
+			r.Fail()
+		}
+		w.Groups = append(w.Groups, g)
+	}
+	w.Reason = r.String(maxDetail)
+	return w, r.Done()
 }
 
 // timeKey is a key that sorts by time, to the second, then by id.

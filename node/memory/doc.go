@@ -1,7 +1,8 @@
 // Package memory keeps what the node learned about trailers and peers across
 // restarts (docs/spec/sync.md section 8.7): trailers that can never become
 // valid, ids of trailers whose work was verified, peers with their standing and
-// their false statements, groups, and the evidence for objective faults.
+// their false statements, groups, the evidence for objective faults, and branches
+// that nobody served.
 //
 // It is one bbolt file with a bucket for each table:
 //
@@ -12,6 +13,7 @@
 //	peers     address -> record
 //	groups    network, prefix length -> record
 //	evidence  time, id -> record
+//	waiting   hash of the branch's first trailer -> record
 //
 // [DB.Load] hands out the whole memory once, [DB.Save] writes changes in one
 // transaction: whenever the process is killed, the file holds the state before

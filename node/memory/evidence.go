@@ -28,7 +28,7 @@ func (e *AmbiguousError) Error() string {
 // is left out and counted.
 func (db *DB) Evidence() ([]*evidence.Record, error) {
 	var all []*evidence.Record
-	err := db.look(func(key, value []byte) error {
+	err := db.look(evidences, func(key, value []byte) error {
 		if r := db.record(key, value); r != nil {
 			all = append(all, r)
 		}
@@ -43,7 +43,7 @@ func (db *DB) Evidence() ([]*evidence.Record, error) {
 func (db *DB) EvidenceByID(prefix string) (*evidence.Record, error) {
 	var found []*evidence.Record
 	prefix = strings.ToLower(prefix)
-	err := db.look(func(key, value []byte) error {
+	err := db.look(evidences, func(key, value []byte) error {
 		if _, id, ok := splitTimeKey(key); !ok || !strings.HasPrefix(hex.EncodeToString(id[:]), prefix) || len(found) > 3 {
 			return nil
 		}
@@ -79,8 +79,20 @@ func (db *DB) record(key, value []byte) *evidence.Record {
 	return r
 }
 
-// look walks through the evidence.
-func (db *DB) look(fn func(key, value []byte) error) error {
+// Peers returns all peers as they were saved, in no order.  A record that doesn't
+// decode is left out.
+func (db *DB) Peers() (all []Peer, err error) {
+	err = db.look(peers, func(key, value []byte) error {
+		if p, err := decodePeer(key, value); err == nil {
+			all = append(all, p)
+		}
+		return nil
+	})
+	return all, err
+}
+
+// look walks through a table.
+func (db *DB) look(t table, fn func(key, value []byte) error) error {
 	db.mu.Lock()
 	defer db.mu.Unlock()
 	if db.bolt == nil {
@@ -88,7 +100,7 @@ func (db *DB) look(fn func(key, value []byte) error) error {
 	}
 	err := guard(func() error {
 		return db.bolt.View(func(tx *bbolt.Tx) error {
-			if b := tx.Bucket(evidences.name()); b != nil {
+			if b := tx.Bucket(t.name()); b != nil {
 				return b.ForEach(fn)
 			}
 			return nil // a file of another kind, open for reading

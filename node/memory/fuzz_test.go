@@ -28,6 +28,10 @@ func FuzzStoreRecords(f *testing.F) {
 		key, value = encodeTrailer(c.Invalid[i].ID, &c.Invalid[i].Trailer)
 		add(trailers, key, value, nil)
 	}
+	for i := range c.Waiting {
+		key, value, err := encodeWaiting(&c.Waiting[i])
+		add(waiting, key, value, err)
+	}
 	f.Add(uint8(peers), []byte(nil), []byte(nil))
 	f.Fuzz(func(t *testing.T, tab uint8, key, body []byte) {
 		// Without its checksum nothing but luck decodes; with it everything else
@@ -35,7 +39,7 @@ func FuzzStoreRecords(f *testing.F) {
 		for _, value := range [][]byte{body, seal(key, bytes.Clone(body))} {
 			var againKey, again []byte
 			var err error
-			switch table(tab % uint8(verified)) {
+			switch table(tab % uint8(tables)) {
 			case peers:
 				p, derr := decodePeer(key, value)
 				if derr != nil {
@@ -62,6 +66,14 @@ func FuzzStoreRecords(f *testing.F) {
 					continue
 				}
 				againKey, again = encodeTrailer([32]byte(key), &tr)
+			case waiting:
+				w, derr := decodeWaiting(key, value)
+				if derr != nil {
+					continue
+				}
+				againKey, again, err = encodeWaiting(&w)
+			default: // keys are all there is to them, or package evidence reads them
+				continue
 			}
 			if err != nil || !bytes.Equal(againKey, key) || !bytes.Equal(again, value) {
 				t.Fatalf("%x, %x reads, and is written as %x, %x, %v", key, value, againKey, again, err)

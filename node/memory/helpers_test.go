@@ -161,5 +161,9 @@ func full(tb testing.TB) *Changes {
 		Invalid:  []Invalid{invalidAt(1, noon.Add(-time.Hour)), invalidAt(2, noon), old},
 		Verified: []mcm.Hash{hash(4), hash(6), hash(5)},
 		Evidence: []*evidence.Record{evidenceOf(tb, 1, noon, 128), evidenceOf(tb, 2, noon.Add(-time.Hour), 500)},
+		Waiting: []Waiting{
+			{Root: hash(70), Until: noon.Add(10 * time.Minute), Failures: 1, Groups: []netip.Prefix{prefix(7), prefix(8)}, Reason: "refused"},
+			{Root: hash(71), Until: noon.Add(WaitingTime), Failures: 9},
+		},
 	}
 }

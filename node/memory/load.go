@@ -74,6 +74,18 @@ func (s *session) read(snap *Snapshot) error {
 		return err
 	}
 	slices.SortStableFunc(snap.Invalid, func(a, b Invalid) int { return a.Met.Compare(b.Met) })
+	snap.Waiting = make([]Waiting, 0, s.held[waiting])
+	err = s.tx.Bucket(waiting.name()).ForEach(func(k, v []byte) error {
+		w, err := decodeWaiting(k, v)
+		if err != nil {
+			return fmt.Errorf("waiting branch %x: %w", k, err)
+		}
+		snap.Waiting = append(snap.Waiting, w)
+		return nil
+	})
+	if err != nil {
+		return err
+	}
 	snap.Verified = make([]mcm.Hash, 0, s.held[verified])
 	err = s.tx.Bucket(verified.name()).ForEach(func(k, _ []byte) error {
 		_, id, _ := splitTimeKey(k)

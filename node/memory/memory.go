@@ -20,6 +20,7 @@ const (
 	MaxPeers    = 16384
 	MaxGroups   = 4096
 	MaxEvidence = 1024
+	MaxWaiting  = 1024
 
 	// MaxEvidenceBytes bounds the evidence table, since one record may hold a
 	// whole range: the file stays small, and the oldest leave first.
@@ -33,6 +34,12 @@ const (
 	PeerTime      = 30 * 24 * time.Hour // after the last contact
 	GroupTime     = 30 * 24 * time.Hour
 	StatementTime = 24 * time.Hour
+
+	// WaitingTime is the longest that a branch waits, and how long after its wait it
+	// is remembered, so that another failure doubles it.
+	WaitingTime = 2 * time.Hour
+	// MaxWaitingGroups bounds the groups noted with a waiting branch.
+	MaxWaitingGroups = 256
 )
 
 // slack is how far ahead of the clock a time may lie before it counts as written
@@ -91,12 +98,22 @@ type Invalid struct {
 	Met     time.Time     // last
 }
 
+// A Waiting is a branch that nobody served, which is left alone for a while.
+type Waiting struct {
+	Root     mcm.Hash       // hash of its first trailer that is not on the own chain
+	Until    time.Time      // at most WaitingTime ahead; the record leaves WaitingTime after it
+	Failures int            // in a row
+	Groups   []netip.Prefix // that supported it at the last one, IPv4, masked; MaxWaitingGroups at most
+	Reason   string         // why nobody served it, for people; cut after 256 bytes
+}
+
 // A Snapshot is all that is remembered.  It is the caller's own copy.
 type Snapshot struct {
 	Peers    []Peer     // by address
 	Groups   []Group    // by address
 	Invalid  []Invalid  // the least recently met first
 	Verified []mcm.Hash // the oldest first; an id that was saved twice is there twice
+	Waiting  []Waiting  // by root
 }
 
 // Changes are what Save adds or replaces.  Save keeps nothing of it.
@@ -107,4 +124,6 @@ type Changes struct {
 	Met      []mcm.Hash // invalid trailers that were met again
 	Verified []mcm.Hash
 	Evidence []*evidence.Record
+	Waiting  []Waiting
+	Served   []mcm.Hash // roots of branches that wait no longer; applied after Waiting
 }

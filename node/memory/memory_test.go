@@ -25,12 +25,13 @@ import (
 
 // sorted puts changes into the order of a snapshot.
 func sorted(c *Changes) *Snapshot {
-	s := &Snapshot{slices.Clone(c.Peers), slices.Clone(c.Groups), slices.Clone(c.Invalid), slices.Clone(c.Verified)}
+	s := &Snapshot{slices.Clone(c.Peers), slices.Clone(c.Groups), slices.Clone(c.Invalid), slices.Clone(c.Verified), slices.Clone(c.Waiting)}
 	slices.SortFunc(s.Peers, func(a, b Peer) int { return a.Addr.Compare(b.Addr) })
 	slices.SortFunc(s.Groups, func(a, b Group) int { return a.Prefix.Addr().Compare(b.Prefix.Addr()) })
 	slices.SortFunc(s.Invalid, func(a, b Invalid) int {
 		return cmp.Or(a.Met.Compare(b.Met), bytes.Compare(a.ID[:], b.ID[:]))
 	})
+	slices.SortFunc(s.Waiting, func(a, b Waiting) int { return bytes.Compare(a.Root[:], b.Root[:]) })
 	slices.SortFunc(s.Verified, func(a, b mcm.Hash) int { return bytes.Compare(a[:], b[:]) })
 	return s
 }
@@ -48,7 +49,7 @@ func wantSnapshot(t *testing.T, what string, got, want *Snapshot) {
 func TestAllComesBack(t *testing.T) {
 	path := tempFile(t)
 	db := mustOpen(t, path, Options{})
-	wantSnapshot(t, "new", mustLoad(t, db, noon), &Snapshot{[]Peer{}, []Group{}, []Invalid{}, []mcm.Hash{}})
+	wantSnapshot(t, "new", mustLoad(t, db, noon), &Snapshot{[]Peer{}, []Group{}, []Invalid{}, []mcm.Hash{}, []Waiting{}})
 	c := full(t)
 	mustSave(t, db, noon, c)
 	want := sorted(full(t))
@@ -202,10 +203,13 @@ func TestExpiredRecordsLeaveTheFile(t *testing.T) {
 	held("trailer", 3)
 	held("verified", 3)
 	held("evidence", 2)
+	held("waiting", 2)
 	later := noon.Add(VerifiedTime)
 	mustSave(t, db, later, &Changes{Verified: []mcm.Hash{hash(1)}})
 	held("verified", 1)
 	lost("verified", "expired", 3)
+	lost("waiting", "expired", 2)
+	held("waiting", 0)
 	later = noon.Add(PeerTime)
 	mustSave(t, db, later, &Changes{})
 	held("peer", 0)

@@ -28,7 +28,7 @@ const lockWait = time.Second
 // ErrClosed says that the DB was closed.
 var ErrClosed = errors.New("memory: closed")
 
-// ErrReadOnly says that the DB was opened to read evidence only.
+// ErrReadOnly says that the DB was opened for reading only.
 var ErrReadOnly = errors.New("memory: open for reading only")
 
 // A LockedError says that another process has the file open.
@@ -74,7 +74,7 @@ func Open(path string, id Identity, o Options) (*DB, error) {
 	return db, nil
 }
 
-// OpenReadOnly opens the memory at path for Evidence and EvidenceByID, and
+// OpenReadOnly opens the memory at path for Evidence, EvidenceByID and Peers, and
 // changes nothing.  A file that doesn't exist is an fs.ErrNotExist; while a node
 // has it open, which bbolt makes exclusive, the error is a *LockedError after
 // about a second.
@@ -244,9 +244,28 @@ func (db *DB) settleHeader() error {
 	case isNew:
 		return db.bolt.Update(db.begin)
 	case was != int64(db.id.Rules):
-		return db.bolt.Update(func(tx *bbolt.Tx) error { return db.dropInvalid(tx, was) })
+		if err := db.bolt.Update(func(tx *bbolt.Tx) error { return db.dropInvalid(tx, was) }); err != nil {
+			return err
+		}
 	}
-	return nil
+	return db.addWaiting()
+}
+
+// addWaiting makes the one table that came later than the others, in a file that
+// was begun without it.
+func (db *DB) addWaiting() error {
+	missing := false
+	err := db.bolt.View(func(tx *bbolt.Tx) error {
+		missing = tx.Bucket(waiting.name()) == nil
+		return nil
+	})
+	if err != nil || !missing {
+		return err
+	}
+	return db.bolt.Update(func(tx *bbolt.Tx) error {
+		_, err := tx.CreateBucket(waiting.name())
+		return err
+	})
 }
 
 // compareHeader returns the rule-set version of a file that is ours, -1 if it has

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io/fs"
 	"math/rand/v2"
+	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -556,5 +557,29 @@ func saveForEver(t *testing.T, path string) {
 		g++
 		mustSave(t, db, noon, generation(g))
 		fmt.Printf("saved %d\n", g)
+	}
+}
+
+// TestPeersReadOnly reads the peers of a file that is open for reading only.
+func TestPeersReadOnly(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "memory.db")
+	db, err := Open(path, Identity{}, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []Peer{{Addr: netip.MustParseAddr("192.0.2.1"), FirstSeen: noon, LastContact: noon, LastGood: noon, Successes: 3}}
+	if err := db.Save(noon, &Changes{Peers: want}); err != nil {
+		t.Fatal(err)
+	}
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if db, err = OpenReadOnly(path, Options{}); err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	got, err := db.Peers()
+	if err != nil || len(got) != 1 || got[0].Addr != want[0].Addr || got[0].Successes != 3 || !got[0].FirstSeen.Equal(noon) {
+		t.Errorf("%+v, %v", got, err)
 	}
 }

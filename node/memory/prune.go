@@ -19,7 +19,7 @@ const longStanding = 8
 // through those alone in which something may have to go.
 func (s *session) prune(all bool) error {
 	for _, step := range []func(all bool) error{
-		s.prunePeers, s.pruneGroups, s.pruneInvalid, s.pruneTrailers, s.pruneVerified, s.pruneEvidence,
+		s.prunePeers, s.pruneGroups, s.pruneInvalid, s.pruneTrailers, s.pruneVerified, s.pruneEvidence, s.pruneWaiting,
 	} {
 		if err := step(all); err != nil {
 			return err
@@ -322,4 +322,17 @@ func (s *session) pruneEvidence(bool) error {
 		}
 	}
 	return s.dropAll(evidences, gone)
+}
+
+// pruneWaiting keeps to the capacity, those whose wait ends first making room, and
+// drops branches whose wait is long over or longer than any may be.
+func (s *session) pruneWaiting(bool) error {
+	gone, err := s.sift(waiting, 2*WaitingTime, MaxWaiting, func(k, v []byte) (time.Time, error) {
+		w, err := decodeWaiting(k, v)
+		return w.Until.Add(-WaitingTime), err
+	})
+	if err != nil {
+		return err
+	}
+	return s.dropAll(waiting, gone)
 }

@@ -35,6 +35,9 @@ func (db *DB) Save(now time.Time, c *Changes) error {
 		if err := s.meet(c.Met); err != nil {
 			return err
 		}
+		if err := s.serve(c.Served); err != nil {
+			return err
+		}
 		return s.prune(false)
 	})
 	if err == nil {
@@ -73,6 +76,10 @@ func encode(now time.Time, c *Changes, unfit *losses) (puts [tables][]entry) {
 	}
 	for i := range c.Verified {
 		add(verified, timeKey(now, c.Verified[i][:]), []byte{}, nil)
+	}
+	for i := range c.Waiting {
+		key, value, err := encodeWaiting(&c.Waiting[i])
+		add(waiting, key, value, err)
 	}
 	for _, r := range c.Evidence {
 		id, err := hex.DecodeString(r.ID)
@@ -160,6 +167,21 @@ func (s *session) meet(ids []mcm.Hash) error {
 		again = append(again, entry{key, value})
 	}
 	return s.put(invalid, again)
+}
+
+// serve deletes the records of branches that wait no longer.
+func (s *session) serve(roots []mcm.Hash) error {
+	b := s.tx.Bucket(waiting.name())
+	for i := range roots {
+		if b.Get(roots[i][:]) == nil {
+			continue
+		}
+		s.held[waiting]--
+		if err := b.Delete(roots[i][:]); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // drop deletes a record for a reason.

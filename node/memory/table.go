@@ -10,17 +10,18 @@ const (
 	trailers
 	verified
 	evidences
+	waiting
 	tables // how many
 )
 
 // String returns the table's name in metrics.
 func (t table) String() string {
-	return [tables]string{"peer", "group", "invalid", "trailer", "verified", "evidence"}[t]
+	return [tables]string{"peer", "group", "invalid", "trailer", "verified", "evidence", "waiting"}[t]
 }
 
 // name returns the name of the bucket.
 func (t table) name() []byte {
-	return []byte([tables]string{"peers", "groups", "invalid", "trailers", "verified", "evidence"}[t])
+	return []byte([tables]string{"peers", "groups", "invalid", "trailers", "verified", "evidence", "waiting"}[t])
 }
 
 // counts has the number of records of each table.

@@ -40,8 +40,14 @@ func (c *call) stand() spot {
 	return c.tip()
 }
 
-// tip is where honest peers stand.
-func (c *call) tip() spot { return spot{c.fleet.world.main, tipIndex} }
+// tip is where honest peers stand: at the end of the chain that the peer was told
+// to follow.
+func (c *call) tip() spot {
+	if chain := c.follows.Load(); chain != nil {
+		return chain.spot
+	}
+	return c.fleet.world.Chain().spot
+}
 
 // list returns whom the peer names: some of the others, whatever they are, as
 // honest peers can't know.

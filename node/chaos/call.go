@@ -121,10 +121,17 @@ func (c *call) write(b []byte) error {
 	return err
 }
 
-// file sends data as a file (docs/spec/network.md section 6).
+// file sends data as a file (docs/spec/network.md section 6), no faster than the
+// fleet does.
 func (c *call) file(data []byte) error {
+	slow := len(data) > segment*mcm.TrailerLen
 	for {
 		n := min(len(data), wire.FileChunk)
+		if rate := c.fleet.c.Rate; slow && rate > 0 {
+			if err := c.pause(time.Duration(n) * time.Second / time.Duration(rate)); err != nil {
+				return err
+			}
+		}
 		if err := c.send(wire.Packet{Op: wire.OpSendFile, Data: data[:n]}); err != nil {
 			return err
 		}
@@ -173,14 +180,9 @@ func (c *call) answer(p wire.Packet) error {
 		if count > wire.MaxTF {
 			return nil
 		}
-		data := mcm.Bytes(c.at.line.cut(c.at.index, first, count))
-		if c.hooks.rangeOf != nil {
-			data = c.hooks.rangeOf(c, first, count, data)
-		}
-		if data == nil {
-			return nil
-		}
-		return c.file(data)
+		return c.trailers(first, count, uint64(first)+uint64(count) <= uint64(c.at.num()))
+	case wire.OpGetTFile:
+		return c.trailers(uint32(c.at.line.trailers[0].Num()), uint32(c.at.index+1), true)
 	case wire.OpHash:
 		i := int64(p.Arg) - int64(c.at.line.trailers[0].Num())
 		if i < 0 || i > int64(c.at.index) {
@@ -192,6 +194,30 @@ func (c *call) answer(p wire.Packet) error {
 		return c.send(wire.Packet{Op: wire.OpIdentify, Data: []byte("Sanctuary=0,Lastday=0,Mfee=500")})
 	}
 	return nil // a close is the answer of a node that doesn't have it
+}
+
+// trailers sends a range; deep is one that shows more than the proof of the peer's
+// tip does.
+func (c *call) trailers(first, count uint32, deep bool) error {
+	data := mcm.Bytes(c.at.line.cut(c.at.index, first, count))
+	if deep {
+		c.deeps.Add(1)
+	}
+	for deep && uint64(first) < c.fleet.hold.Load() {
+		if err := c.pause(20 * time.Millisecond); err != nil {
+			return err
+		}
+	}
+	if c.hooks.deep != nil && deep {
+		return c.hooks.deep(c, first, data)
+	}
+	if c.hooks.rangeOf != nil {
+		data = c.hooks.rangeOf(c, first, count, data)
+	}
+	if data == nil {
+		return nil
+	}
+	return c.file(data)
 }
 
 // honestRange is what an honest peer at this spot would send for a request, up to

@@ -35,6 +35,9 @@ type FleetConfig struct {
 	Now func() time.Time
 	// Late is how long the late take to begin; zero is a second.
 	Late time.Duration
+	// Rate is how many bytes a second of a range or file that is longer than a proof
+	// each call gets; zero is as many as there is room for.
+	Rate int
 	// Bound ends what goes on for ever; zero is ten minutes for each connection.
 	Bound time.Duration
 	Log   *slog.Logger // nil: silent
@@ -45,6 +48,7 @@ type FleetConfig struct {
 type Fleet struct {
 	world *World
 	c     FleetConfig
+	hold  atomic.Uint64 // number of a block, see Hold
 
 	mu        sync.Mutex // guards what follows, and the starting of goroutines
 	port      uint16
@@ -70,7 +74,9 @@ type actor struct {
 	others, accomplices []netip.Addr
 	turned              *Kind // what one that turns coat becomes
 
-	connections, requests, optIns, ranges, in, out atomic.Int64
+	follows atomic.Pointer[Chain] // nil: the world's own
+
+	connections, requests, optIns, ranges, deeps, lies, in, out atomic.Int64
 }
 
 // Stats is what came to pass at one peer since it was assigned.
@@ -80,6 +86,9 @@ type Stats struct {
 	Connections int64      `json:"connections"`
 	Requests    int64      `json:"requests"`
 	OptIns      int64      `json:"opt_ins"`   // requests of callers that want to be in peer lists
+	Ranges      int64      `json:"ranges"`    // that it was asked for, proofs included
+	Deep        int64      `json:"deep"`      // ranges below its tip, and whole files
+	Lies        int64      `json:"lies"`      // of these, what it has told in full that isn't honest, in the family of files
 	BytesIn     int64      `json:"bytes_in"`  // received by the peer
 	BytesOut    int64      `json:"bytes_out"` // sent by it
 }
@@ -293,7 +302,7 @@ func (f *Fleet) Stats() (all []Stats) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for _, p := range f.order {
-		all = append(all, Stats{p.addr, p.Name, p.connections.Load(), p.requests.Load(), p.optIns.Load(), p.in.Load(), p.out.Load()})
+		all = append(all, Stats{p.addr, p.Name, p.connections.Load(), p.requests.Load(), p.optIns.Load(), p.ranges.Load(), p.deeps.Load(), p.lies.Load(), p.in.Load(), p.out.Load()})
 	}
 	return all
 }

@@ -24,7 +24,7 @@ func (w *World) below(i int) []mcm.Trailer { return slices.Clone(w.main.trailers
 
 // proof returns a copy of the honest tip's proof.
 func (w *World) proof() []mcm.Trailer {
-	return slices.Clone(w.main.trailers[tipIndex+1-segment : tipIndex+1])
+	return slices.Clone(w.main.trailers[w.tip+1-segment : w.tip+1])
 }
 
 // fork returns the line of trailers that share the honest chain's beginning.
@@ -40,7 +40,7 @@ func (w *World) makeSide(ctx context.Context, f *forge) error {
 	for range sideBlocks {
 		steps = append(steps, step{elapsed: 90 + r.Uint32N(40)})
 	}
-	ts, err := f.grow(ctx, r, w.below(forkIndex), steps, nil)
+	ts, err := f.grow(ctx, r, w.below(w.tip-forkDepth), steps, nil)
 	w.side = w.fork(ts)
 	return err
 }
@@ -49,13 +49,13 @@ func (w *World) makeSide(ctx context.Context, f *forge) error {
 // whoever makes a block can have it, a numerically greater hash.
 func (w *World) makeTie(ctx context.Context, f *forge) error {
 	r := f.rand(streamTie)
-	honest := w.main.trailers[tipIndex].Hash()
+	honest := w.main.trailers[w.tip].Hash()
 	for {
-		ts, err := f.grow(ctx, r, w.below(tipIndex-1), w.steps(tipIndex), nil)
+		ts, err := f.grow(ctx, r, w.below(w.tip-1), w.steps(w.tip), nil)
 		if err != nil {
 			return err
 		}
-		if bytes.Compare(ts[tipIndex].Hash()[:], honest[:]) > 0 {
+		if bytes.Compare(ts[w.tip].Hash()[:], honest[:]) > 0 {
 			w.tie = w.fork(ts)
 			return nil
 		}
@@ -65,7 +65,7 @@ func (w *World) makeTie(ctx context.Context, f *forge) error {
 // makeDifficulty grows a branch whose first block has a difficulty of one less
 // than it should and all the work that this asks for.
 func (w *World) makeDifficulty(ctx context.Context, f *forge) error {
-	ts, err := f.grow(ctx, f.rand(streamDifficulty), w.below(tipIndex-brokenDepth), w.steps(tipIndex-brokenDepth+1),
+	ts, err := f.grow(ctx, f.rand(streamDifficulty), w.below(w.tip-brokenDepth), w.steps(w.tip-brokenDepth+1),
 		func(i int, t *mcm.Trailer) {
 			if i == 0 {
 				t.SetDifficulty(t.Difficulty() - 1)
@@ -78,7 +78,7 @@ func (w *World) makeDifficulty(ctx context.Context, f *forge) error {
 // makeNeogenesis grows a branch through another neogenesis block, solved a second
 // later than the block whose times it must repeat.
 func (w *World) makeNeogenesis(ctx context.Context, f *forge) error {
-	at := tipIndex &^ 0xff
+	at := w.tip &^ 0xff
 	ts, err := f.grow(ctx, f.rand(streamNeogenesis), w.below(at-1), w.steps(at),
 		func(i int, t *mcm.Trailer) {
 			if i == 0 {
@@ -91,20 +91,14 @@ func (w *World) makeNeogenesis(ctx context.Context, f *forge) error {
 
 // steps returns how the blocks of the honest chain from index i to the tip came
 // about.
-func (w *World) steps(i int) (steps []step) {
-	for ; i <= tipIndex; i++ {
-		t := &w.main.trailers[i]
-		steps = append(steps, step{t.Kind() == mcm.Pseudo, t.SolveTime() - t.StartTime()})
-	}
-	return steps
-}
+func (w *World) steps(i int) []step { return w.main.steps(i, w.tip) }
 
 // makeMissed makes other tips whose work falls just short.
 func (w *World) makeMissed(ctx context.Context, f *forge) error {
 	r := f.rand(streamMissed)
 	m := synth.NewMiner(r.Uint64(), f.solver)
 	for range missedTips {
-		t := follow(&w.main.trailers[tipIndex-1], w.steps(tipIndex)[0], r)
+		t := follow(&w.main.trailers[w.tip-1], w.steps(w.tip)[0], r)
 		if err := m.Miss(ctx, &t); err != nil {
 			return err
 		}
@@ -118,22 +112,23 @@ func (w *World) makeMissed(ctx context.Context, f *forge) error {
 // where each has one more than the block behind it, only the field's higher bytes
 // are left to count with.
 func (w *World) makePseudo(r *rand.Rand) *line {
-	tip := &w.main.trailers[tipIndex]
+	tip := &w.main.trailers[w.tip]
 	var first mcm.Trailer
-	first.SetNum(w.Base.Num)
+	first.SetNum(mcm.V30Trigger)
 	randomBytes(first.PrevHash()[:], r)
 	randomBytes(first.MerkleRoot()[:], r)
-	pauses := uint32(tipIndex - tipIndex/256) // neogenesis blocks take no time
+	blocks := w.tip - w.v3
+	pauses := uint32(blocks - blocks/256) // neogenesis blocks take no time
 	start := tip.SolveTime() - pauses*mcm.BridgeV3
 	first.SetSolveTime(start)
 	first.SetStartTime(start - mcm.BridgeV3)
 	first.SetDifficulty(255)
-	for range tipIndex + 1 - segment {
+	for range blocks + 1 - segment {
 		first.SetDifficulty(first.Difficulty() + 1)
 	}
 	seal(&first)
 	ts := []mcm.Trailer{first}
-	for len(ts) <= tipIndex {
+	for len(ts) <= blocks {
 		t := follow(&ts[len(ts)-1], step{pseudo: true}, r)
 		seal(&t)
 		ts = append(ts, t)
@@ -145,7 +140,7 @@ func (w *World) makePseudo(r *rand.Rand) *line {
 // ending with the honest tip's number and time.
 func (w *World) makeCheap(ctx context.Context, f *forge, i int) error {
 	r := f.rand(streamCheap + uint64(i))
-	tip := &w.main.trailers[tipIndex]
+	tip := &w.main.trailers[w.tip]
 	var before mcm.Trailer
 	before.SetNum(tip.Num() - segment)
 	before.SetSolveTime(tip.SolveTime() - segment*cheapElapsed)

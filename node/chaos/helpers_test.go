@@ -36,11 +36,22 @@ var world = sync.OnceValue(func() *World {
 	return w
 })
 
+// oldWorld begins below version 3.
+var oldWorld = sync.OnceValue(func() *World {
+	w, err := NewWorld(context.Background(), WorldConfig{Seed: 1, Solver: engine(), Now: worldTime, History: 100})
+	if err != nil {
+		panic(err)
+	}
+	return w
+})
+
 func frozen() time.Time { return worldTime }
 
-func newFleet(t testing.TB, as []Assignment) *Fleet {
+func newFleet(t testing.TB, as []Assignment) *Fleet { return newFleetOf(t, world(), as) }
+
+func newFleetOf(t testing.TB, w *World, as []Assignment) *Fleet {
 	t.Helper()
-	f, err := NewFleet(world(), FleetConfig{Seed: 1, Peers: as, Now: frozen, Late: 50 * time.Millisecond, Bound: time.Minute})
+	f, err := NewFleet(w, FleetConfig{Seed: 1, Peers: as, Now: frozen, Late: 50 * time.Millisecond, Bound: time.Minute})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -32,7 +32,7 @@ var honest = []Kind{
 	}, {
 		Name: "half-pseudo", Family: Honest, Expect: proven(),
 		Summary: "is 22 blocks behind, where half of its last 54 blocks are pseudoblocks",
-		hooks:   hooks{stand: behind(tipIndex - mixedEnd)},
+		hooks:   hooks{stand: behind(mixedDepth)},
 	}, {
 		Name: "stale", Family: Honest, Expect: proven(),
 		Summary: "is ten blocks behind",
@@ -63,6 +63,19 @@ var honest = []Kind{
 			return seam(c.fleet.world, first, honest)
 		}},
 	}, {
+		Name: "file-stale", Family: Honest, Expect: proven(),
+		Summary: "is 40 blocks behind, more than an hour",
+		hooks:   hooks{stand: behind(40)},
+	}, {
+		Name: "file-advanced", Family: Honest, Expect: proven(),
+		Summary: "is on the tip when it shows its proof, and one block ahead ever after",
+		hooks: hooks{stand: func(c *call) spot {
+			if c.ranges.Load() == 0 {
+				return c.tip()
+			}
+			return behind(-1)(c)
+		}},
+	}, {
 		Name: turncoat, Family: Honest, Expect: proven(),
 		Summary: "is honest for nine scans and then one of the hostile kinds",
 	},
@@ -70,7 +83,11 @@ var honest = []Kind{
 
 // behind is the spot so many blocks behind the tip.
 func behind(n int) func(*call) spot {
-	return func(c *call) spot { return spot{c.fleet.world.main, tipIndex - n} }
+	return func(c *call) spot {
+		s := c.tip()
+		s.index = min(s.index-n, s.line.last())
+		return s
+	}
 }
 
 // seam returns a range in which the blocks just behind the fork are still those
@@ -80,7 +97,7 @@ func seam(w *World, first uint32, honest []byte) []byte {
 	ts := mcm.Trailers(data)
 	for i := range ts {
 		at := int(uint64(first) + uint64(i) - uint64(w.Base.Num)) // index in both lines
-		if at > forkIndex && at <= w.side.last() {
+		if at > w.tip-forkDepth && at <= w.side.last() {
 			ts[i] = w.side.trailers[at]
 		}
 	}

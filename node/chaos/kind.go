@@ -4,16 +4,17 @@ import (
 	"slices"
 
 	"kigo/node/fault"
+	"kigo/node/mcm"
 	"kigo/node/rules"
 	"kigo/node/scan"
 	"kigo/node/wire"
 )
 
-// Families of kinds.  Those of trailer files and of blocks come with the code
-// that fetches these.
+// Families of kinds.  Those of blocks come with the code that fetches these.
 const (
 	Claims  = "claims"  // what a peer says of its chain
 	Proofs  = "proofs"  // the trailers it backs that with
+	Files   = "files"   // the chain below the proof, in ranges and as a file
 	Lists   = "lists"   // the addresses it names
 	Network = "network" // how it speaks
 	Honest  = "honest"
@@ -25,6 +26,7 @@ type Kind struct {
 	Family  string
 	Summary string // what it does, in a few words
 	Expect  Expect
+	Sync    Sync // of the family of files; nothing for honest kinds
 
 	hooks hooks
 	// script takes the whole of a connection; nil is a server that the hooks
@@ -42,13 +44,23 @@ type Expect struct {
 	MaxClass fault.Class    // nothing that was observed may be worse
 }
 
+// Sync is what a node that syncs must say of the peers of a kind, all of them
+// together.  What is soft may be said of anybody.
+type Sync struct {
+	Must []fault.Kind // one of them, if a peer of the kind has told its lie
+	May  []fault.Kind // nothing else that is objective but these
+}
+
 // Hooks change in which way a peer differs from an honest one.
 type hooks struct {
 	stand   func(*call) spot                                         // where its chain ends; nil: at the tip
 	claim   func(*call, *wire.State)                                 // what it says instead
 	rangeOf func(c *call, first, count uint32, honest []byte) []byte // what it serves instead; nil closes
-	list    func(*call) []byte                                       // whom it names instead
-	packet  func(c *call, b []byte) []byte                           // what becomes of a packet after HELLO_ACK
+	// deep sends something else than the honest trailers of a range below the peer's
+	// tip, or of the whole file, which begin with number first.
+	deep   func(c *call, first uint32, honest []byte) error
+	list   func(*call) []byte             // whom it names instead
+	packet func(c *call, b []byte) []byte // what becomes of a packet after HELLO_ACK
 }
 
 // A spot is where on a line a peer stands.
@@ -57,13 +69,15 @@ type spot struct {
 	index int
 }
 
+func (s spot) num() mcm.BlockNum { return s.line.trailers[s.index].Num() }
+
 func (s spot) state() wire.State { return s.line.state(s.index) }
 
 // end is the spot at the end of a line.
 func end(l *line) spot { return spot{l, l.last()} }
 
 // kinds are all kinds.  Each family's file describes its own.
-var kinds = slices.Concat(honest, claims, proofs, lists, network)
+var kinds = slices.Concat(honest, claims, proofs, files, lists, network)
 
 // Kinds returns all kinds, family by family.
 func Kinds() []Kind { return slices.Clone(kinds) }

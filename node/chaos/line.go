@@ -47,6 +47,15 @@ func (l *line) cut(i int, first, count uint32) []mcm.Trailer {
 	return l.trailers[from:min(from+int64(count), int64(i)+1)]
 }
 
+// steps returns how the blocks from index i to j came about.
+func (l *line) steps(i, j int) (steps []step) {
+	for ; i <= j; i++ {
+		t := &l.trailers[i]
+		steps = append(steps, step{t.Kind() == mcm.Pseudo, t.SolveTime() - t.StartTime()})
+	}
+	return steps
+}
+
 // A step is how a block comes about: as a pseudoblock, or worked, after so many
 // seconds.
 type step struct {
@@ -63,7 +72,9 @@ func follow(prev *mcm.Trailer, s step, r *rand.Rand) (t mcm.Trailer) {
 		t.SetStartTime(prev.StartTime())
 		t.SetSolveTime(prev.SolveTime())
 		t.SetDifficulty(prev.Difficulty())
-		randomBytes(t.MerkleRoot()[:], r)
+		if n >= mcm.V30Trigger {
+			randomBytes(t.MerkleRoot()[:], r)
+		}
 		return t
 	}
 	t.SetStartTime(prev.SolveTime())
@@ -80,7 +91,8 @@ func follow(prev *mcm.Trailer, s step, r *rand.Rand) (t mcm.Trailer) {
 	return t
 }
 
-// seal stores the hash that a version 3 trailer commits to.
+// seal stores the hash that a version 3 trailer commits to.  In an older one it is
+// as good as any, since that is the hash of the whole block.
 func seal(t *mcm.Trailer) { *t.Hash() = sha256.Sum256(t[:128]) }
 
 // relink makes links and hashes of ts right again from index i on.

@@ -70,7 +70,8 @@ var proofs = []Kind{
 		Name: "last-forged", Family: Proofs, Expect: convicted(rules.PowPeach, fault.InvalidTrailer),
 		Summary: "serves the honest trailers but for a tip whose work falls just short",
 		hooks: hooks{stand: func(c *call) spot {
-			return c.onStem(tipIndex-1, pick(c, c.fleet.world.missed))
+			w := c.fleet.world
+			return c.onStem(w.tip-1, pick(c, w.missed))
 		}},
 	}, {
 		Name: "broken-difficulty", Family: Proofs, Expect: convicted(rules.Difficulty, fault.InvalidTrailer),
@@ -80,10 +81,11 @@ var proofs = []Kind{
 		Name: "future", Family: Proofs, Expect: setAside(fault.Early),
 		Summary: "has a tip solved four seconds in the future",
 		hooks: hooks{stand: func(c *call) spot {
-			t := c.fleet.world.main.trailers[tipIndex]
+			w := c.fleet.world
+			t := w.main.trailers[w.tip]
 			t.SetSolveTime(uint32(c.fleet.later(mcm.ClockLead + 1)))
 			seal(&t) // work does not cover the solve time
-			return c.onStem(tipIndex-1, t)
+			return c.onStem(w.tip-1, t)
 		}},
 	}, {
 		Name: "wrong-neogenesis", Family: Proofs, Expect: convicted(rules.SolveTime, fault.InvalidTrailer),
@@ -142,7 +144,8 @@ var proofs = []Kind{
 		Name: "old-dense", Family: Proofs, Expect: proven(),
 		Summary: "passes off a genuine old block, from a time of more work, as the tip",
 		hooks: hooks{stand: func(c *call) spot {
-			return spot{c.fleet.world.main, segment + c.own().IntN(oldEnd-segment)}
+			w := c.fleet.world
+			return spot{w.main, w.v3 + segment + c.own().IntN(oldBlocks-segment)}
 		}},
 	}, {
 		Name: "pseudo-tip", Family: Proofs, Expect: convicted(rules.MerkleRoot, fault.InvalidTrailer),
@@ -159,8 +162,9 @@ var proofs = []Kind{
 		Name: "neogenesis-tip", Family: Proofs, Expect: proven(),
 		Summary: "has one of any number of neogenesis blocks on the honest chain",
 		hooks: hooks{stand: func(c *call) spot {
-			i := tipIndex&^0xff - 1
-			t := follow(&c.fleet.world.main.trailers[i], step{}, c.own())
+			w := c.fleet.world
+			i := w.tip&^0xff - 1
+			t := follow(&w.main.trailers[i], step{}, c.own())
 			seal(&t)
 			return c.onStem(i, t)
 		}},
@@ -191,7 +195,7 @@ func workless(nonce func(*mcm.Trailer, *rand.Rand)) func(*call) spot {
 			}
 		}
 		relink(ts, 0)
-		return end(newLine(w.main.weights[tipIndex-segment], ts))
+		return end(newLine(w.main.weights[w.tip-segment], ts))
 	}
 }
 
@@ -239,7 +243,7 @@ func (f *Fleet) later(seconds int64) int64 {
 // pseudoStem returns the last block of the honest chain behind which a pseudoblock
 // can be already.
 func (w *World) pseudoStem() int {
-	i := tipIndex
+	i := w.tip
 	for int64(w.main.trailers[i].SolveTime())+mcm.BridgeV3 > w.Now.Unix() {
 		i--
 	}

@@ -1,6 +1,7 @@
 package chaos
 
 import (
+	"slices"
 	"testing"
 
 	"kigo/node/mcm"
@@ -68,10 +69,23 @@ func TestWorldForgeries(t *testing.T) {
 			t.Errorf("%s: %s at index %d, want %s at %d", name, got, i, rule, index)
 		}
 	}
-	f("difficulty", w.difficulty, tipIndex-brokenDepth+1, rules.Difficulty)
-	f("neogenesis", w.neogenesis, tipIndex&^0xff, rules.SolveTime)
+	f("difficulty", w.difficulty, w.tip-brokenDepth+1, rules.Difficulty)
+	f("neogenesis", w.neogenesis, w.tip&^0xff, rules.SolveTime)
+	f("tail", w.tails[0], w.tip-tailDepth+1, rules.PowPeach)
+	for _, l := range w.short {
+		i, rule := judge(t, l, now)
+		if rule != rules.PowPeach || i > w.tip-segment || i < w.tip-segment-newBlocks/2-1 {
+			t.Errorf("short: %s at index %d", rule, i)
+		}
+		if l.weights[l.last()].Cmp(w.Tip().Weight) <= 0 {
+			t.Errorf("short: weight %v doesn't outweigh %v", l.weights[l.last()], w.Tip().Weight)
+		}
+	}
+	if heaviest := w.tails[0].weights[w.tails[0].last()]; heaviest.Cmp(w.main.weights[w.tip+1]) <= 0 {
+		t.Errorf("a tail of weight %v doesn't outweigh the honest chain", heaviest)
+	}
 	for _, tip := range w.missed {
-		f("missed", newLine(mcm.Weight{}, append(w.below(tipIndex-1), tip)), tipIndex, rules.PowPeach)
+		f("missed", newLine(mcm.Weight{}, append(w.below(w.tip-1), tip)), w.tip, rules.PowPeach)
 	}
 }
 
@@ -88,16 +102,16 @@ func TestWorldDensity(t *testing.T) {
 		}
 		return sum / segment, worked
 	}
-	recent, _ := density(tipIndex)
-	for end := segment; end < oldEnd; end++ {
+	recent, _ := density(w.tip)
+	for end := segment; end < oldBlocks; end++ {
 		if old, _ := density(end); old < 4*recent {
 			t.Errorf("density %.1f of the window up to %d, want 4 times the recent %.1f", old, end, recent)
 		}
 	}
-	if _, worked := density(mixedEnd); worked != segment/2 {
+	if _, worked := density(w.tip - mixedDepth); worked != segment/2 {
 		t.Errorf("%d worked blocks in the mixed window, want %d", worked, segment/2)
 	}
-	if gap := w.Tip().Time - w.main.trailers[oldEnd].SolveTime(); gap < 2*3600 {
+	if gap := w.Tip().Time - w.main.trailers[oldBlocks].SolveTime(); gap < 2*3600 {
 		t.Errorf("old blocks are only %d s older than the tip", gap)
 	}
 }
@@ -119,5 +133,67 @@ func TestWorldIsAFunctionOfItsSeed(t *testing.T) {
 	}
 	if i, rule := judge(t, other.main, worldTime.Unix()); i >= 0 {
 		t.Errorf("the other world breaks %s at index %d", rule, i)
+	}
+}
+
+// A longer world is one with more in the middle.
+func TestLongWorld(t *testing.T) {
+	w, err := NewWorld(t.Context(), WorldConfig{Seed: 1, Solver: engine(), Now: worldTime, Blocks: 3000})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if i, rule := judge(t, w.main, worldTime.Unix()); i >= 0 {
+		t.Errorf("breaks %s at index %d", rule, i)
+	}
+	if n := w.Tip().Num - w.Base.Num; n < 3000 || n > 3256 || w.Tip().Num.Low() != 2 {
+		t.Errorf("%d blocks up to %v", n, w.Tip().Num)
+	}
+	if age := worldTime.Unix() - int64(w.Tip().Time); age != tipAge {
+		t.Errorf("the tip is %d s old, want %d", age, tipAge)
+	}
+	if i, rule := judge(t, w.tails[0], worldTime.Unix()); i != w.tip-tailDepth+1 || rule != rules.PowPeach {
+		t.Errorf("the forged tail: %s at index %d", rule, i)
+	}
+}
+
+// Below version 3 there is more than one past that links to the honest blocks.
+func TestHistory(t *testing.T) {
+	w := oldWorld()
+	if w.Base.Num != mcm.V30Trigger-256 || w.Tip().Num != 0xa0802 {
+		t.Errorf("from %v to %v, want 0xa0600 to 0xa0802", w.Base.Num, w.Tip().Num)
+	}
+	if i, rule := judge(t, w.main, worldTime.Unix()); i >= 0 {
+		t.Errorf("breaks %s at index %d", rule, i)
+	}
+	work := func(ts []mcm.Trailer) (sum mcm.Weight) {
+		for i := range ts {
+			if ts[i].Kind() == mcm.Standard {
+				sum = sum.AddDifficulty(ts[i].WorkDifficulty())
+			}
+		}
+		return sum
+	}
+	p := w.pasts[0]
+	for _, past := range []struct {
+		name string
+		ts   []mcm.Trailer
+		rule rules.Rule
+		at   int // -1: above 0
+	}{
+		{"altered", p.altered, rules.PowPeach, -1},
+		{"other", p.other, "", -1},
+		{"wrapped", p.wrapped, rules.Difficulty, w.v3},
+	} {
+		l := newLine(mcm.Weight{}, slices.Concat(past.ts, w.main.trailers[w.v3:]))
+		i, rule := judge(t, l, worldTime.Unix())
+		if rule != past.rule || past.at >= 0 && i != past.at {
+			t.Errorf("%s: %s at index %d", past.name, rule, i)
+		}
+		if *past.ts[0].Hash() != w.Base.Hash || *past.ts[w.v3-1].Hash() != *w.main.trailers[w.v3].PrevHash() {
+			t.Errorf("%s doesn't stand between the world's first block and version 3", past.name)
+		}
+	}
+	if work(p.other).Cmp(work(w.main.trailers[:w.v3])) >= 0 {
+		t.Error("the other past has no less work than the honest one")
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"slices"
 	"strings"
 	"testing"
@@ -16,32 +17,59 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
+	"kigo/node/mcm"
 	"kigo/node/verify"
 )
 
 // A service is two devices, watched, and the oracle, as a node uses them.
 type service struct {
 	*verify.Router
-	log     bytes.Buffer
-	metrics *prometheus.Registry
+	*Metrics // of the devices
+	devices  []verify.Backend
+	log      bytes.Buffer
+	registry *prometheus.Registry
 }
 
 func newService(t *testing.T, inFlight int, sample float64) *service {
-	s := &service{metrics: prometheus.NewRegistry()}
+	s := &service{registry: prometheus.NewRegistry()}
 	log := slog.New(slog.NewTextHandler(&s.log, nil))
-	metrics := verify.NewMetrics(s.metrics)
+	metrics := verify.NewMetrics(s.registry)
+	s.Metrics = NewMetrics(s.registry)
 	t.Setenv("KIGO_FAKE_DEVICES", "2")
+	o := options(inFlight)
+	o.Metrics = s.Metrics
 	var all []verify.Backend
-	for _, d := range devices(t, options(inFlight)) {
+	s.devices = devices(t, o)
+	for _, d := range s.devices {
 		all = append(all, verify.Audited(d, oracle(), verify.AuditOptions{Sample: sample, Log: log, Metrics: metrics}))
 	}
-	s.Router = verify.NewRouter(log, metrics, append(all, oracle())...)
+	s.Router = verify.NewRouter(log, metrics, append(all, reserve{oracle()})...)
 	return s
+}
+
+// A reserve does only what others have failed to do, however fast it is.
+type reserve struct{ verify.Backend }
+
+func (r reserve) Info() verify.Info {
+	info := r.Backend.Info()
+	info.Device, info.MinBatch = "", math.MaxInt
+	return info
+}
+
+// until asks for batch until the first device is retired, and compares.
+func (s *service) until(t *testing.T, batch []mcm.Trailer, want []verify.Result) {
+	t.Helper()
+	for range 100 {
+		compare(t, s, batch, want)
+		if s.Status()[0].Retired || t.Failed() {
+			return
+		}
+	}
 }
 
 // retired fails the test unless the first device alone is retired, because of
 // reason, and that was logged and counted.
-func (s *service) retired(t *testing.T, reason string) {
+func (s *service) retired(t *testing.T, class verify.RetireClass, reason string) {
 	t.Helper()
 	status := s.Status()
 	if !status[0].Retired || status[1].Retired || status[1].Err != nil {
@@ -50,16 +78,19 @@ func (s *service) retired(t *testing.T, reason string) {
 	if err := status[0].Err; err == nil || !strings.Contains(err.Error(), reason) {
 		t.Errorf("retired because of %v, want %s", err, reason)
 	}
-	if log := s.log.String(); !strings.Contains(log, "backend=cuda:0") || !strings.Contains(log, reason) || strings.Contains(log, "backend=cuda:1") {
+	if log := s.log.String(); !strings.Contains(log, "level=ERROR") || !strings.Contains(log, "backend=cuda:0") || !strings.Contains(log, reason) || strings.Contains(log, "backend=cuda:1") {
 		t.Errorf("log is\n%s\nwant that cuda:0 is retired, and why", log)
 	}
-	want := `
-# HELP kigo_verify_retired 1 when the backend gave a wrong verdict and serves no more.
+	want := fmt.Sprintf(`
+# HELP kigo_verify_retired 1 when the backend gave a wrong verdict or failed for good, and serves no more.
 # TYPE kigo_verify_retired gauge
 kigo_verify_retired{backend="cuda:0"} 1
 kigo_verify_retired{backend="cuda:1"} 0
-`
-	if err := testutil.GatherAndCompare(s.metrics, strings.NewReader(want), "kigo_verify_retired"); err != nil {
+# HELP kigo_verify_retirements_total Backends taken out of service for good, by the kind of reason.
+# TYPE kigo_verify_retirements_total counter
+kigo_verify_retirements_total{backend="cuda:0",reason=%q} 1
+`, class)
+	if err := testutil.GatherAndCompare(s.registry, strings.NewReader(want), "kigo_verify_retired", "kigo_verify_retirements_total"); err != nil {
 		t.Error(err)
 	}
 }
@@ -68,65 +99,38 @@ kigo_verify_retired{backend="cuda:1"} 0
 // same, and the device is out.
 func TestFaults(t *testing.T) {
 	fake(t)
-	batch, want := random(t, 500)
+	batch, want := random(t, 300)
 	cases := []struct {
 		name, fault, at, reason string
-		long                    bool
 	}{
-		{"first launch", "LAUNCH", "1", "CUDA_ERROR_LAUNCH_FAILED", false},
-		{"launch of a row", "LAUNCH", "100", "CUDA_ERROR_LAUNCH_FAILED", false},
-		{"last launch of a piece", "LAUNCH", "298", "CUDA_ERROR_LAUNCH_FAILED", false},
-		{"later launch", "LAUNCH", "700", "CUDA_ERROR_LAUNCH_FAILED", false},
-		{"dies at once", "DIE", "27", "CUDA_ERROR_UNKNOWN", false},
-		{"dies in a piece", "DIE", "400", "CUDA_ERROR_UNKNOWN", false},
-		{"dies later", "DIE", "1000", "CUDA_ERROR_UNKNOWN", false},
-		{"wrong in 10", "WRONG", "10", "it judged block", false},
-		{"wrong in 100", "WRONG", "100", "it judged block", false},
-		{"wrong in 1000", "WRONG", "1000", "it judged block", true},
+		{"first launch", "LAUNCH", "1", "CUDA_ERROR_LAUNCH_FAILED"},
+		{"launch of a row", "LAUNCH", "100", "CUDA_ERROR_LAUNCH_FAILED"},
+		{"last launch of a piece", "LAUNCH", "298", "CUDA_ERROR_LAUNCH_FAILED"},
+		{"later launch", "LAUNCH", "700", "CUDA_ERROR_LAUNCH_FAILED"},
+		{"dies at once", "DIE", "27", "CUDA_ERROR_UNKNOWN"},
+		{"dies in a piece", "DIE", "400", "CUDA_ERROR_UNKNOWN"},
+		{"dies later", "DIE", "1000", "CUDA_ERROR_UNKNOWN"},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
-			if c.long && testing.Short() {
-				t.Skip("long")
-			}
 			noGoroutines(t)
 			t.Setenv("KIGO_FAKE_FAULTY", "0")
 			t.Setenv("KIGO_FAKE_"+c.fault, c.at)
-			inFlight := 64 // both devices and the oracle share a batch
-			if c.long {
-				inFlight = 1024 // one does it
-			}
-			s := newService(t, inFlight, 1)
-			for range 50 {
-				compare(t, s, batch, want)
-				if s.Status()[0].Retired || t.Failed() {
-					break
-				}
-			}
-			s.retired(t, c.reason)
-			compare(t, s, batch[:100], want[:100]) // by the others
+			s := newService(t, 64, 1)
+			s.until(t, batch, want)
+			s.retired(t, verify.Failed, c.reason)
+			compare(t, s, batch[:100], want[:100]) // by the other
 		})
 	}
-}
-
-// TestWrongVerdictsAreRepeated has a device whose good verdicts nobody repeats: no
-// good trailer is called bad.
-func TestWrongVerdictsAreRepeated(t *testing.T) {
-	fake(t)
-	t.Setenv("KIGO_FAKE_FAULTY", "0")
-	t.Setenv("KIGO_FAKE_WRONG", "5")
-	s := newService(t, 64, 0)
-	batch, want := random(t, 300)
-	got := make([]verify.Result, len(batch))
-	if err := s.VerifyPoW(t.Context(), got, batch); err != nil {
-		t.Fatal(err)
-	}
-	for i := range got {
-		if got[i].Verdict.Bad() && got[i] != want[i] {
-			t.Errorf("trailer %d: got %v, want %v", i, got[i], want[i])
-		}
-	}
-	s.retired(t, "it judged block")
+	t.Run("no memory for a launch", func(t *testing.T) {
+		noGoroutines(t)
+		t.Setenv("KIGO_FAKE_FAULTY", "0")
+		t.Setenv("KIGO_FAKE_LAUNCH", "5")
+		t.Setenv("KIGO_FAKE_CODE", "2")
+		s := newService(t, 64, 1)
+		s.until(t, batch, want)
+		s.retired(t, verify.Failed, "CUDA_ERROR_OUT_OF_MEMORY")
+	})
 }
 
 // TestDeathWhileOpening has the driver fail at each of its calls until the device
@@ -178,6 +182,89 @@ func TestFailureEndsAllCalls(t *testing.T) {
 	}
 	if err := d.VerifyPoW(t.Context(), make([]verify.Result, 1), batch[:1]); retired(err) == "" {
 		t.Errorf("asked later: got error %v, want that the device is retired", err)
+	}
+}
+
+// TestSlowDevice has a device ten times as slow as the other, which does most of
+// what they share.
+func TestSlowDevice(t *testing.T) {
+	fake(t)
+	noGoroutines(t)
+	t.Setenv("KIGO_FAKE_FAULTY", "0")
+	t.Setenv("KIGO_FAKE_SLOW", "2000")
+	s := newService(t, 64, 0)
+	batch, want := random(t, 600)
+	for range 2 {
+		compare(t, s, batch, want)
+	}
+	slow, fast := testutil.ToFloat64(s.hashed.WithLabelValues("cuda:0")), testutil.ToFloat64(s.hashed.WithLabelValues("cuda:1"))
+	if slow == 0 || slow > fast/2 {
+		t.Errorf("the slow device has hashed %v trailers, the other %v", slow, fast)
+	}
+	for _, status := range s.Status()[:2] {
+		if status.Err != nil {
+			t.Errorf("%s: %v", status.Info.Name, status.Err)
+		}
+	}
+}
+
+// TestHangWhileOpening has a driver or a device that does not answer at first:
+// nobody waits longer than is set, or than they want to, and all is given back once
+// it answers.
+func TestHangWhileOpening(t *testing.T) {
+	fake(t)
+	superseded := errors.New("superseded")
+	for _, setting := range []string{"INIT", "OPEN"} {
+		for _, cancelled := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s, cancelled %v", setting, cancelled), func(t *testing.T) {
+				noGoroutines(t)
+				t.Setenv("KIGO_FAKE_DEVICES", "2")
+				t.Setenv("KIGO_FAKE_FAULTY", "0")
+				t.Setenv("KIGO_FAKE_"+setting, "900")
+				o, ctx := setup{options(64), streams, threads, 100 * time.Millisecond}, t.Context()
+				if cancelled {
+					o.patience = patience
+					c, cancel := context.WithTimeoutCause(ctx, 50*time.Millisecond, superseded)
+					defer cancel()
+					ctx = c
+				}
+				start := time.Now()
+				all, err := openAll(ctx, o)
+				took := time.Since(start)
+				want := 0
+				if setting == "OPEN" && !cancelled {
+					want = 1 // the other device
+				}
+				if len(all) != want || err == nil || errors.Is(err, superseded) != cancelled || strings.Contains(err.Error(), "hangs") == cancelled {
+					t.Errorf("got %d devices and error %v, want %d", len(all), err, want)
+				}
+				if took > 800*time.Millisecond {
+					t.Errorf("took %v", took)
+				}
+				for _, d := range all {
+					if err := d.Close(); err != nil {
+						t.Error(err)
+					}
+				}
+			})
+		}
+	}
+}
+
+// TestHangNobodyWaits cancels a call on a device that stops answering.
+func TestHangNobodyWaits(t *testing.T) {
+	fake(t)
+	noGoroutines(t)
+	t.Setenv("KIGO_FAKE_STALL", "50") // for 2 s
+	d := devices(t, options(64))[0]
+	batch, _ := random(t, 60)
+	superseded := errors.New("superseded")
+	ctx, cancel := context.WithTimeoutCause(t.Context(), 500*time.Millisecond, superseded)
+	defer cancel()
+	start := time.Now()
+	err := d.VerifyPoW(ctx, make([]verify.Result, len(batch)), batch)
+	if took := time.Since(start); !errors.Is(err, superseded) || took > 1500*time.Millisecond {
+		t.Errorf("got error %v after %v, want the cause at once", err, took)
 	}
 }
 

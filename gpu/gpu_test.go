@@ -21,10 +21,28 @@ import (
 // about a warp.
 func TestConformance(t *testing.T) {
 	noGoroutines(t)
+	if testing.Short() { // lengths and positions, of which the kernels have tests of their own
+		t.Setenv("KIGO_FAKE_REMEMBER", "1")
+	}
 	n := len(devices(t, options(80)))
 	for i := range n {
-		verifytest.Run(t, func(t testing.TB) verify.Backend { return devices(t, options(80))[i] })
+		verifytest.Run(t, func(t testing.TB) verify.Backend {
+			d := devices(t, options(80))[i]
+			if testing.Short() {
+				return narrow{d}
+			}
+			return d
+		})
 	}
+}
+
+// narrow claims fewer lanes, so that fewer batches go round them.
+type narrow struct{ verify.Backend }
+
+func (n narrow) Info() verify.Info {
+	info := n.Backend.Info()
+	info.Lanes = 8
+	return info
 }
 
 // TestVectors has batches larger than a block and than all slots.
@@ -88,7 +106,7 @@ func TestSelfTest(t *testing.T) {
 func TestPieces(t *testing.T) {
 	f := func(n, capacity, want int) {
 		t.Helper()
-		if got := pieceOf(n, capacity); got != want {
+		if got := pieceOf(n, capacity, 2); got != want {
 			t.Errorf("batch of %d in slots of %d: got pieces of %d, want %d", n, capacity, got, want)
 		}
 	}
@@ -127,7 +145,7 @@ func TestAllDevices(t *testing.T) {
 	}
 	for i, d := range all {
 		name := fmt.Sprintf("cuda:%d", i)
-		if info := d.Info(); info.Name != name || info.Device != name || info.Chunk != 64 || info.MinBatch != 64 || info.Lanes != 32 ||
+		if info := d.Info(); info.Name != name || info.Device != name || info.Chunk != 64 || info.MinBatch != 32 || info.Lanes != 32 ||
 			info.Detail != "Kigo fake GPU, 0.2 GiB, sm_90, 1 multiprocessors, driver for CUDA 12.8" {
 			t.Errorf("got %+v, want a description of %s", info, name)
 		}
@@ -198,9 +216,20 @@ func TestMemory(t *testing.T) {
 			t.Errorf("got %d devices and error %v, want that memory is too small", len(all), err)
 		}
 	})
-	// Whichever allocation fails, the device serves with half of it.
-	const allocations = streams * 8
-	for k := 1; k <= allocations+1; k++ {
+	// Without a context or the kernels there is no device.
+	for k := 1; k <= 2; k++ {
+		t.Run(fmt.Sprintf("allocation %d fails", k), func(t *testing.T) {
+			t.Setenv("KIGO_FAKE_OOM", strconv.Itoa(k))
+			all, err := Open(t.Context(), options(64))
+			var unusable *OpenError
+			if len(all) > 0 || !errors.As(err, &unusable) || !strings.Contains(err.Error(), "CUDA_ERROR_OUT_OF_MEMORY") {
+				t.Errorf("got %d devices and error %v, want none for lack of memory", len(all), err)
+			}
+		})
+	}
+	// Whichever other one fails, the device serves with half of it.
+	const allocations = 2 + streams*9 // a stream, six on the device, two on the host
+	for k := 3; k <= allocations+1; k++ {
 		t.Run(fmt.Sprintf("allocation %d fails", k), func(t *testing.T) {
 			t.Setenv("KIGO_FAKE_OOM", strconv.Itoa(k))
 			d := devices(t, options(8192))[0]

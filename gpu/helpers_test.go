@@ -28,6 +28,16 @@ func options(inFlight int) Options {
 	return o
 }
 
+// image is the device code in the program.
+func image(t testing.TB) string {
+	t.Helper()
+	i, err := kernels.Image()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return i
+}
+
 // devices opens all devices, of which there must be one, and closes them when the
 // test ends.
 func devices(t testing.TB, o Options) []verify.Backend {
@@ -99,7 +109,7 @@ func noGoroutines(t testing.TB) {
 	before := runtime.NumGoroutine()
 	t.Cleanup(func() {
 		// One that has told that it ends may not have ended.
-		for range 100 {
+		for range 300 {
 			if runtime.NumGoroutine() <= before {
 				return
 			}

@@ -21,7 +21,7 @@ const leastPiece = 1 << 14
 
 // pieceOf returns how many trailers of a batch of n a slot is given: equal parts,
 // at least one for each slot when n is large.
-func pieceOf(n, capacity int) int {
+func pieceOf(n, capacity, streams int) int {
 	pieces := divUp(n, capacity)
 	if n > leastPiece {
 		pieces = max(pieces, streams)
@@ -81,7 +81,6 @@ func (j *job) hash(dst []verify.Result, batch []mcm.Trailer, peach []int32) erro
 	case <-j.ctx.Done():
 		return verify.Interrupted(j.ctx)
 	}
-	defer func() { j.idle <- s }()
 	s.take(j.ctx, len(peach), func(trailers []mcm.Trailer) {
 		spread(len(peach), func(from, to int) {
 			for i := from; i < to; i++ {
@@ -92,25 +91,29 @@ func (j *job) hash(dst []verify.Result, batch []mcm.Trailer, peach []int32) erro
 	select {
 	case j.ready <- s:
 	case <-j.ended: // else nobody may take it
+		j.idle <- s
 		return j.why
 	}
 	late := time.NewTimer(j.patience)
-	defer late.Stop()
-	select {
-	case <-s.done:
-	case <-j.ended:
-		return j.why
-	case <-late.C:
-		j.retire(fmt.Sprintf("it hangs: no answer for %d trailers in %v", len(peach), j.patience))
-		<-j.ended // somebody else may be about to say why
-		return j.why
+	if err := j.await(j.ctx, s, late.C); err != nil {
+		// The device may work on it until its next step, if it ever comes to one;
+		// the caller need not wait for that.
+		go func() {
+			j.await(context.Background(), s, late.C)
+			late.Stop()
+			j.idle <- s
+		}()
+		return err
 	}
+	late.Stop()
+	defer func() { j.idle <- s }()
 	if s.dropped {
 		return verify.Interrupted(j.ctx)
 	}
-	hashes, wrong := s.result()
-	if wrong != "" {
-		j.retire(wrong)
+	hashes, wrong, what := s.result()
+	j.judged(len(peach), wrong)
+	if wrong > 0 {
+		j.retire(verify.KnownAnswer, what)
 		<-j.ended
 		return j.why
 	}
@@ -121,6 +124,23 @@ func (j *job) hash(dst []verify.Result, batch []mcm.Trailer, peach []int32) erro
 		}
 	})
 	return nil
+}
+
+// await returns when the device is done with s, and an error when it has ended, or
+// ctx has.  When it is late the device hangs.
+func (d *device) await(ctx context.Context, s *slot, late <-chan time.Time) error {
+	select {
+	case <-s.done:
+		return nil
+	case <-d.ended:
+		return d.why
+	case <-ctx.Done():
+		return verify.Interrupted(ctx)
+	case <-late:
+		d.retire(verify.Hung, fmt.Sprintf("it hangs: no answer in %v", d.patience))
+		<-d.ended // somebody else may be about to say why
+		return d.why
+	}
 }
 
 // prepare is verify.Prepare on several cores.

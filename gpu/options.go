@@ -21,13 +21,20 @@ type Options struct {
 
 	// Image is the device code to load, "" for that of package kernels.
 	Image string
+
+	// Metrics counts what the devices do; nil counts unseen.
+	Metrics *Metrics
+
+	// Use says which devices to open, by name (cuda:0); nil opens all.
+	Use func(name string) bool
 }
 
 // An OpenError says why a device of the machine can't be used.
 type OpenError struct {
-	Device string // cuda:0
-	Detail string // what it is, for people
-	Err    error
+	Device   string // cuda:0
+	Detail   string // what it is, for people
+	Hardware Hardware
+	Err      error
 }
 
 func (e *OpenError) Error() string { return fmt.Sprintf("gpu: %s (%s): %v", e.Device, e.Detail, e.Err) }

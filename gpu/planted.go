@@ -60,15 +60,17 @@ func plant(trailers []mcm.Trailer, n int) (p planting) {
 }
 
 // harvest undoes in hashes what plant did to the trailers, so that the first n
-// are those of the piece, and says what is wrong with a known one, "" for nothing.
-func (p *planting) harvest(hashes []mcm.Hash, n int) (wrong string) {
+// are those of the piece.  It returns how many known answers are wrong, and what
+// about one of them.
+func (p *planting) harvest(hashes []mcm.Hash, n int) (wrong int, what string) {
 	for i := planted - 1; i >= 0; i-- {
 		a := &p[i]
 		hashes[n+i], hashes[a.at] = hashes[a.at], hashes[n+i]
 		if got := verify.JudgePeach(&a.trailer, &hashes[n+i]); got != a.want {
-			wrong = fmt.Sprintf("it judged block %v %v with hash %v, known to be %v with hash %v",
+			wrong++
+			what = fmt.Sprintf("it judged block %v %v with hash %v, known to be %v with hash %v",
 				a.trailer.Num(), got.Verdict, got.Hash, a.want.Verdict, a.want.Hash)
 		}
 	}
-	return wrong
+	return wrong, what
 }

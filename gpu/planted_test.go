@@ -71,9 +71,9 @@ func TestPlanting(t *testing.T) {
 		if spoiled {
 			hashes[p[planted-1].at][31] ^= 1
 		}
-		wrong := p.harvest(hashes, n)
-		if (wrong != "") != spoiled || spoiled && !strings.Contains(wrong, "known to be") {
-			t.Errorf("length %d: told that %q is wrong, want something: %v", n, wrong, spoiled)
+		wrong, what := p.harvest(hashes, n)
+		if (wrong == 1) != spoiled || spoiled && !strings.Contains(what, "known to be") {
+			t.Errorf("length %d: told that %d are wrong, %q, want one: %v", n, wrong, what, spoiled)
 		}
 		for i := range want {
 			if hashes[i] != *want[i].MerkleRoot() {

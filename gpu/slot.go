@@ -3,6 +3,7 @@
 package gpu
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -26,6 +27,11 @@ const (
 	fullLen    = mcm.TrailerLen + stateLen + 2*queuesLen + mcm.HashLen
 	leastTaken = 1 << 10 // trailers that a slot must have room for, if so many are asked for
 )
+
+// unwritten is what stands where a hash is to come, on the device and on the host.
+// No work meets it, so a hash that is lost on the way is repeated, as all bad ones
+// are, and found out; that of another piece might do for good work.
+var unwritten = mcm.Hash(bytes.Repeat([]byte{0xff}, mcm.HashLen))
 
 // A program is the four kernels.
 type program struct{ init, row, jump, final driver.Function }
@@ -51,6 +57,7 @@ func load(c *driver.Context, image string) (*program, error) {
 // A slot is a stream and memory for the trailers that go through it.
 type slot struct {
 	program  *program
+	threads  int // in a block
 	capacity int
 	stream   driver.Stream
 
@@ -70,7 +77,7 @@ type slot struct {
 
 // makeSlots loads the device code and makes slots as large as o wants and memory
 // allows.
-func makeSlots(c *driver.Context, o Options) ([]*slot, error) {
+func makeSlots(c *driver.Context, o setup) ([]*slot, error) {
 	p, err := load(c, o.Image)
 	if err != nil {
 		return nil, err
@@ -81,12 +88,13 @@ func makeSlots(c *driver.Context, o Options) ([]*slot, error) {
 	}
 	// Others use the device too, and memory comes in large pages.  The few that are
 	// planted find room in what is left.
-	capacity := min(divUp(o.InFlight, streams), int(free/4*3/streams/fullLen))
-	least := min(leastTaken, divUp(o.InFlight, streams))
+	capacity := min(divUp(o.InFlight, o.streams), int(free/4*3/int64(o.streams)/fullLen))
+	least := min(leastTaken, divUp(o.InFlight, o.streams))
+	var tried error
 	for ; capacity >= least; capacity /= 2 {
-		slots := make([]*slot, streams)
+		slots := make([]*slot, o.streams)
 		for i := range slots {
-			slots[i] = &slot{program: p, capacity: capacity, done: make(chan struct{}, 1)}
+			slots[i] = &slot{program: p, threads: o.threads, capacity: capacity, done: make(chan struct{}, 1)}
 			err = errors.Join(err, slots[i].allocate(c))
 		}
 		if err == nil {
@@ -99,9 +107,12 @@ func makeSlots(c *driver.Context, o Options) ([]*slot, error) {
 		if !errors.As(err, &e) || !e.OutOfMemory() {
 			return nil, err
 		}
-		err = nil
+		tried, err = err, nil
 	}
-	return nil, fmt.Errorf("too little memory: %d bytes are free, %d needed", free, streams*least*fullLen)
+	if tried != nil { // there is less than the driver says, or too little on the host
+		return nil, fmt.Errorf("too little memory for %d trailers: %w", o.streams*least, tried)
+	}
+	return nil, fmt.Errorf("too little memory: %d bytes are free, %d needed", free, o.streams*least*fullLen)
 }
 
 // allocate takes what the slot needs.  After an error some of it may be taken.
@@ -132,6 +143,14 @@ func (s *slot) allocate(c *driver.Context) (err error) {
 	return err
 }
 
+// bytes returns what the slot holds on the device and on the host.
+func (s *slot) bytes() (device, pinned int64) {
+	for _, m := range []driver.Memory{s.trailers, s.states, s.queues[0], s.queues[1], s.counts, s.hashes} {
+		device += m.Bytes()
+	}
+	return device, int64(len(s.in) + len(s.out))
+}
+
 // freeSlots gives back all that slots hold.
 func freeSlots(slots []*slot) error {
 	var errs []error
@@ -148,15 +167,23 @@ func (s *slot) take(ctx context.Context, n int, fill func(trailers []mcm.Trailer
 	trailers := mcm.Trailers(s.in[:s.n*mcm.TrailerLen])
 	fill(trailers[:n])
 	s.plants = plant(trailers, n)
+	hashes := s.all()
+	for i := range hashes {
+		hashes[i] = unwritten
+	}
 }
 
-// result returns the final hashes of the piece, and what is wrong with the device
-// that made them.
-func (s *slot) result() (hashes []mcm.Hash, wrong string) {
-	all := unsafe.Slice((*mcm.Hash)(unsafe.Pointer(unsafe.SliceData(s.out))), s.n)
-	n := s.n - planted
-	wrong = s.plants.harvest(all, n)
-	return all[:n], wrong
+// all returns the hashes of the piece with those of the known answers.
+func (s *slot) all() []mcm.Hash {
+	return unsafe.Slice((*mcm.Hash)(unsafe.Pointer(unsafe.SliceData(s.out))), s.n)
+}
+
+// result returns the final hashes of the piece, and how many of the known answers
+// the device that made them got wrong, and what about one of them.
+func (s *slot) result() (hashes []mcm.Hash, wrong int, what string) {
+	all, n := s.all(), s.n-planted
+	wrong, what = s.plants.harvest(all, n)
+	return all[:n], wrong, what
 }
 
 // step waits for the last tile and has the device begin the next.  It returns
@@ -178,17 +205,29 @@ func (s *slot) step() (more bool, err error) {
 		err = s.first()
 	}
 	for r := 0; r < rows && err == nil; r++ {
-		at := s.tile*(rows+1) + r
-		err = s.launch(s.program.row, queues, s.states.Arg(0), s.count(at), s.queue(at), s.count(at+1), s.queue(at+1), uint64(r), uint64(s.n))
+		err = s.row(r)
 	}
-	if s.tile++; err != nil {
-		return false, err
+	if err == nil {
+		if s.tile < tiles-1 {
+			err = s.jump()
+		} else {
+			err = s.last()
+		}
 	}
-	if s.tile == tiles {
-		return true, s.last()
-	}
-	at := s.tile*(rows+1) - 1
-	return true, s.launch(s.program.jump, queues, s.trailers.Arg(0), s.states.Arg(0), s.count(at), s.queue(at), s.count(at+1), s.queue(at+1), uint64(s.n))
+	s.tile++
+	return err == nil, err
+}
+
+// row hashes row r of the tile.
+func (s *slot) row(r int) error {
+	at := s.tile*(rows+1) + r
+	return s.launch(s.program.row, queues, s.states.Arg(0), s.count(at), s.queue(at), s.count(at+1), s.queue(at+1), uint64(r), uint64(s.n))
+}
+
+// jump goes to the next tile.
+func (s *slot) jump() error {
+	at := s.tile*(rows+1) + rows
+	return s.launch(s.program.jump, queues, s.trailers.Arg(0), s.states.Arg(0), s.count(at), s.queue(at), s.count(at+1), s.queue(at+1), uint64(s.n))
 }
 
 // first uploads the trailers and finds their first tiles.
@@ -196,7 +235,10 @@ func (s *slot) first() error {
 	if err := s.stream.Upload(s.trailers, s.in, int64(s.n)*mcm.TrailerLen); err != nil {
 		return err
 	}
-	if err := s.stream.Clear(s.counts); err != nil {
+	if err := s.stream.Fill(s.counts, 0); err != nil {
+		return err
+	}
+	if err := s.stream.Fill(s.hashes, unwritten[0]); err != nil {
 		return err
 	}
 	return s.launch(s.program.init, 0, s.trailers.Arg(0), s.states.Arg(0), s.count(0), s.queue(0), uint64(s.n))
@@ -210,9 +252,9 @@ func (s *slot) last() error {
 	return s.stream.Download(s.out, s.hashes, int64(s.n)*mcm.HashLen)
 }
 
-// launch runs a kernel with a block for every 256 trailers and some more.
+// launch runs a kernel with blocks for all trailers and some more.
 func (s *slot) launch(f driver.Function, more int, args ...uint64) error {
-	return s.stream.Launch(f, divUp(s.n, threads)+more, threads, args...)
+	return s.stream.Launch(f, divUp(s.n, s.threads)+more, s.threads, args...)
 }
 
 // count and queue are what step at reads, and the one before it has written.

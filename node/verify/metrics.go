@@ -1,6 +1,7 @@
 package verify
 
 import (
+	"cmp"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -50,7 +51,7 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 			Help: "1 when the backend gave a wrong verdict or failed for good, and serves no more.",
 		}, []string{"backend"}),
 		retirements: counter("kigo_verify_retirements_total",
-			"Backends that a router has taken out of service for good, by the kind of reason.", "backend", "reason"),
+			"Backends taken out of service for good, by the kind of reason.", "backend", "reason"),
 		cacheHits: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "kigo_verify_cache_hits_total",
 			Help: "Trailers answered without a computation of their own.",
@@ -72,6 +73,14 @@ func metricsOr(m *Metrics) *Metrics {
 		return NewMetrics(nil)
 	}
 	return m
+}
+
+// Retired notes that a backend is out of service for good.  A Router does so for
+// its own; of one that never came to a Router, since it was wrong about known
+// answers before, whoever found that tells.
+func (m *Metrics) Retired(backend string, class RetireClass) {
+	m.retired.WithLabelValues(backend).Set(1)
+	m.retirements.WithLabelValues(backend, string(cmp.Or(class, Failed))).Inc()
 }
 
 // batch counts a batch that a backend has done.

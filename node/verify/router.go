@@ -209,8 +209,7 @@ func (r *Router) call(ctx context.Context, m *member, dst []Result, batch []mcm.
 		r.log.Warn("backend failed, its batch goes to another", "backend", m.info.Name,
 			"batch", len(batch), "err", err, "pause", pause)
 	case first:
-		r.metrics.retired.WithLabelValues(m.info.Name).Set(1)
-		r.metrics.retirements.WithLabelValues(m.info.Name, string(cmp.Or(retired.Class, Failed))).Inc()
+		r.metrics.Retired(m.info.Name, retired.Class)
 		r.log.Error("backend is retired until the process ends, its batch goes to another", "backend", m.info.Name,
 			"batch", len(batch), "err", err)
 	default:

@@ -115,7 +115,7 @@ func TestCopies(t *testing.T) {
 		for i := range in {
 			in[i] = byte(i * 7)
 		}
-		must(t, s.Clear(m))
+		must(t, s.Fill(m, 0))
 		must(t, s.Upload(m, in, n/2))
 		must(t, s.Download(out, m, n))
 		must(t, s.Synchronize())
@@ -195,7 +195,7 @@ func TestLaunchesAreChecked(t *testing.T) {
 		must(t, err)
 		out, err := c.Alloc(32)
 		must(t, err)
-		must(t, s.Clear(m))
+		must(t, s.Fill(m, 0))
 		must(t, s.Launch(f, 1, 256, m.Arg(0), out.Arg(0), 1))
 		must(t, s.Synchronize())
 		for name, launch := range map[string]func() error{
@@ -227,7 +227,7 @@ func TestMissingFunction(t *testing.T) {
 func TestFaults(t *testing.T) {
 	d := fake(t)
 	t.Run("out of memory", func(t *testing.T) {
-		t.Setenv("KIGO_FAKE_OOM", "2")
+		t.Setenv("KIGO_FAKE_OOM", "3") // the context is the first
 		locked(t, d, func(c *Context) {
 			for i := range 3 {
 				m, err := c.Alloc(8)

@@ -28,6 +28,9 @@ func (m *Memory) Free() error {
 	return guard("free memory", func() { p.Free() })
 }
 
+// Bytes returns how large the memory is.
+func (m Memory) Bytes() int64 { return m.bytes }
+
 // Arg is the address of byte at of m, as an argument for a kernel.
 func (m Memory) Arg(at int64) uint64 {
 	within(m.bytes, at, 0)
@@ -107,9 +110,9 @@ func (s Stream) Download(to Pinned, from Memory, n int64) error {
 	})
 }
 
-// Clear sets all of m to zero.
-func (s Stream) Clear(m Memory) error {
-	return guard("clear memory", func() { cu.MemsetD8Async(m.p, 0, m.bytes, s.stream) })
+// Fill sets all bytes of m to value.
+func (s Stream) Fill(m Memory, value byte) error {
+	return guard("fill memory", func() { cu.MemsetD8Async(m.p, value, m.bytes, s.stream) })
 }
 
 // Launch runs f with so many blocks of so many threads.  Arguments are in cells of

@@ -19,6 +19,9 @@
 //   KIGO_FAKE_MEMORY   bytes of each device, else 256 MiB
 //   KIGO_FAKE_SEED     of all that is left to chance
 //   KIGO_FAKE_IMAGE    error that loading an image ends with
+//   KIGO_FAKE_INIT     milliseconds that cuInit takes
+//   KIGO_FAKE_REMEMBER 1 to take what has been hashed before from memory: batches
+//                      of that alone take no time
 //
 // and of the device KIGO_FAKE_FAULTY, or else of all:
 //
@@ -27,6 +30,7 @@
 //                      memory, be it a module, a stream, or an allocation
 //   KIGO_FAKE_LAUNCH   the launch that fails, and with it the context
 //   KIGO_FAKE_CODE     the error of that launch, else 719
+//   KIGO_FAKE_OPEN     milliseconds that opening a context takes
 //   KIGO_FAKE_STALL    the launch that takes two seconds
 //   KIGO_FAKE_SLOW     microseconds that each launch takes longer
 //   KIGO_FAKE_DIE      the call in a context that no device answers any more,
@@ -52,6 +56,7 @@
 #include <map>
 #include <mutex>
 #include <thread>
+#include <unordered_map>
 
 static const CUresult error_dead = CUDA_ERROR_UNKNOWN;
 
@@ -80,7 +85,7 @@ static CUresult complain(CUresult result, const char *format, ...)
 
 // A Faults counts down to what goes wrong.
 struct Faults {
-	long oom = 0, launch = 0, stall = 0, slow = 0, die = 0, wrong = 0, sound = 0, error = 0;
+	long open = 0, oom = 0, launch = 0, stall = 0, slow = 0, die = 0, wrong = 0, sound = 0, error = 0;
 	CUresult code = CUDA_ERROR_LAUNCH_FAILED;
 	std::string kind;
 
@@ -88,6 +93,7 @@ struct Faults {
 	{
 		if (setting("FAULTY", device) != device)
 			return;
+		open = setting("OPEN", 0);
 		oom = setting("OOM", 0);
 		launch = setting("LAUNCH", 0);
 		stall = setting("STALL", 0);
@@ -103,11 +109,14 @@ struct Faults {
 	static bool due(long *count) { return *count > 0 && --*count == 0; }
 };
 
+static void sleep_ms(long ms) { std::this_thread::sleep_for(std::chrono::milliseconds(ms)); }
+
 // What contexts share.
-static std::mutex mutex; // guards the two
+static std::mutex mutex; // guards the rest
 static bool initialized;
-static std::map<int, bool> dead;    // devices
-static std::map<int, size_t> taken; // bytes of a device
+static std::map<int, bool> dead;                           // devices
+static std::map<int, size_t> taken;                        // bytes of a device
+static std::unordered_map<std::string, std::string> known; // hashes by trailer, for KIGO_FAKE_REMEMBER
 
 // A Context serves one thread, so nothing in it needs a lock.
 struct Context {
@@ -119,6 +128,14 @@ struct Context {
 	std::map<CUstream, std::deque<std::function<void()>>> streams;
 	CUmodule module = nullptr;
 	long hashes = 0; // made so far
+
+	// What KIGO_FAKE_REMEMBER needs.
+	struct Batch {
+		std::vector<std::string> trailers;
+		bool known; // all their hashes are
+	};
+	const bool remembers = setting("REMEMBER", 0) != 0;
+	std::map<u64, Batch> under_way; // by the address of the states
 
 	explicit Context(int device) : device(device), faults(device), random((unsigned)setting("SEED", 1)) {}
 
@@ -167,6 +184,36 @@ struct Context {
 	{
 		for (auto &s : streams)
 			run(s.second, s.second.size());
+	}
+
+	// run_kernel runs a kernel, unless all that it would find out is known.
+	void run_kernel(const Kernel *k, const Launch &launch)
+	{
+		const bool init = k->name == "kigo_init", jump = k->name == "kigo_jump";
+		if (!remembers || k->name == "kigo_simple")
+			return k->run(launch, random);
+		Batch &batch = under_way[launch.args[init || jump]];
+		if (init) {
+			batch = {{}, true};
+			std::lock_guard<std::mutex> lock(mutex);
+			for (u32 i = 0; i < launch.number(k->n); i++) {
+				batch.trailers.emplace_back(launch.pointer<char>(0) + i * 160, 160);
+				batch.known = batch.known && known.count(batch.trailers.back());
+			}
+		}
+		if (!batch.known)
+			k->run(launch, random);
+		if (k->name != "kigo_final")
+			return;
+		char *hash = launch.pointer<char>(1);
+		std::lock_guard<std::mutex> lock(mutex);
+		for (const std::string &t : batch.trailers) {
+			if (batch.known)
+				memcpy(hash, known[t].data(), 32);
+			else
+				known[t] = std::string(hash, 32);
+			hash += 32;
+		}
 	}
 
 	// spoil makes some of n hashes wrong.
@@ -251,6 +298,7 @@ extern "C" {
 
 CUresult cuInit(unsigned flags)
 {
+	sleep_ms(setting("INIT", 0));
 	std::lock_guard<std::mutex> lock(mutex);
 	dead.clear();
 	initialized = flags == 0 && setting("DEVICES", 1) > 0;
@@ -325,6 +373,7 @@ CUresult cuCtxCreate(CUcontext *context, unsigned flags, CUdevice device)
 			return error_dead;
 	}
 	std::unique_ptr<Context> c(new Context(device));
+	sleep_ms(c->faults.open);
 	if (Faults::due(&c->faults.oom))
 		return CUDA_ERROR_OUT_OF_MEMORY;
 	current = c.release();
@@ -403,12 +452,12 @@ CUresult cuLaunchKernel(CUfunction function, unsigned grid_x, unsigned grid_y, u
 			return;
 		}
 		if (Faults::due(&c->faults.stall))
-			std::this_thread::sleep_for(std::chrono::seconds(2));
+			sleep_ms(2000);
 		if (c->faults.slow)
 			std::this_thread::sleep_for(std::chrono::microseconds(c->faults.slow));
 		u32 *hashes = k->name == "kigo_final" ? launch.pointer<u32>(1) : nullptr;
 		std::vector<u32> before(hashes, hashes + (hashes ? n * 8 : 0));
-		k->run(launch, c->random);
+		c->run_kernel(k, launch);
 		if (hashes)
 			c->spoil(hashes, before.data(), n);
 	});

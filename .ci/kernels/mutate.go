@@ -154,11 +154,7 @@ func telling(out string, err error) string {
 // checkLimits compiles for the newest of the chips.
 func checkLimits(ctx context.Context, _, folder string) error {
 	nvcc := cmp.Or(os.Getenv("NVCC"), "nvcc")
-	args := []string{"-cubin", "-arch=sm_90", "-optf", "src/nvcc.flags", "-Xptxas", "-v", "-o", "image", "src/peach.cu"}
-	if cxx := os.Getenv("CUDA_HOST_CXX"); cxx != "" {
-		args = append(args, "-ccbin", cxx)
-	}
-	cmd := exec.CommandContext(ctx, nvcc, args...)
+	cmd := exec.CommandContext(ctx, nvcc, "-cubin", "-arch=sm_90", "-optf", "src/nvcc.flags", "-Xptxas", "-v", "-o", "image", "src/peach.cu")
 	cmd.Dir = folder
 	out, err := cmd.CombinedOutput()
 	if err != nil {

@@ -46,7 +46,7 @@ type Record struct {
 
 	// What was asked, and what came back.
 	Claim    wire.State   // what the peer stated of its chain
-	Op       wire.Op      // the request; OpHello when there was none yet
+	Op       wire.Op      // the request; OpHello when there was none yet; OpFound for what the peer sent by itself
 	First    mcm.BlockNum // of the trailers asked for
 	Count    int          // how many
 	ID1, ID2 uint16       // of the connection

@@ -15,7 +15,7 @@ import (
 type replayed struct {
 	finding  *proof.Finding // of a frame, a list, a length, a number
 	states   []wire.State   // of the whole packets
-	trailers []mcm.Trailer  // of a reply to TF
+	trailers []mcm.Trailer  // of a reply to TF, or of a found message
 	steps    []string
 	whole    bool   // all of the answer is there, and every packet as it should be
 	broken   string // why the packets can't be what was received; empty when they can
@@ -71,7 +71,7 @@ func (r *Record) replay() *replayed {
 		}
 		break
 	}
-	if r.Op == wire.OpTF {
+	if r.Op == wire.OpTF || r.Op == wire.OpFound {
 		p.trailers = wholeTrailers(data)
 	}
 	return p
@@ -80,7 +80,10 @@ func (r *Record) replay() *replayed {
 // expected returns the operation that packet i has to have, and how much data it
 // may carry behind what came before.
 func (r *Record) expected(i, have int) (op wire.Op, most int) {
-	if i == 0 {
+	switch {
+	case i == 0 && r.Op == wire.OpFound: // the peer called, and this is what it called for
+		return wire.OpFound, r.Count * mcm.TrailerLen
+	case i == 0:
 		return wire.OpHelloAck, 0
 	}
 	switch r.Op {

@@ -88,7 +88,7 @@ func (r *Record) claimed(p *replayed, o *Outcome) bool {
 }
 
 // judgeTrailers looks for an invalid trailer, or a link broken where none may be, in
-// a reply to TF.
+// a reply to TF or in a found message.
 func (r *Record) judgeTrailers(ctx context.Context, v verify.Verifier, p *replayed, o *Outcome) (*proof.Finding, error) {
 	if len(p.trailers) == 0 {
 		o.step("the packets hold no trailers")

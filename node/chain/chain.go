@@ -32,6 +32,8 @@ type Options struct {
 	// Base is the block at which the chain begins, from its number, hash and
 	// weight; zero means the genesis block.
 	Base proof.Anchor
+	// Floor is a block that Import never gives up; nil: none.
+	Floor *proof.Anchor
 	// Now is the clock for the names of what is set aside; nil means time.Now.
 	Now     func() time.Time
 	Log     *slog.Logger // nil: silent
@@ -87,6 +89,7 @@ type Store struct {
 	dir     string
 	disk    *disk
 	base    base
+	floor   *proof.Anchor // or nil
 	now     func() time.Time
 	log     *slog.Logger
 	metrics *Metrics
@@ -164,7 +167,7 @@ func makeFolder(dir string) error {
 
 func newStore(dir string, o Options) *Store {
 	s := &Store{
-		dir: dir, disk: &disk{dir: dir}, base: baseOf(o.Base),
+		dir: dir, disk: &disk{dir: dir}, base: baseOf(o.Base), floor: o.Floor,
 		now: o.Now, log: o.Log, metrics: o.Metrics, hook: o.Hook,
 		readers: map[*reader]struct{}{}, stop: make(chan struct{}),
 	}

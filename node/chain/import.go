@@ -16,8 +16,10 @@ import (
 // Import reads the trailer file at path, as a C node keeps it, and never writes to
 // it.  It copies what the own chain doesn't have, judges the copy with o, proof of
 // work only where the own chain doesn't prove it, and switches to the good beginning
-// of the file if that is heavier than the own chain.  The report counts trailers from
-// the chain's base on.
+// of the file if that is heavier than the own chain.  Where the two part before version
+// 3 and o has no pin, heavier is by worked weight, and a chain without the floor never
+// replaces one that has it (docs/spec/sync.md section 8.3).  The report counts trailers
+// from the chain's base on.
 //
 // A file that ends within a trailer, or whose end is bad, gives its good part.  What
 // is proven of it before an interruption is remembered beside the chain, unless
@@ -32,6 +34,12 @@ func (s *Store) Import(ctx context.Context, path string, o tfile.Options) (*tfil
 	s.importing.Lock()
 	defer s.importing.Unlock()
 	began := time.Now()
+	// Before it is opened, for which a pipe would wait.
+	if st, err := os.Stat(path); err != nil {
+		return nil, err
+	} else if !st.Mode().IsRegular() {
+		return nil, fmt.Errorf("%s: not a regular file", path)
+	}
 	in, err := os.Open(path)
 	if err != nil {
 		return nil, err
@@ -67,7 +75,7 @@ func (s *Store) Import(ctx context.Context, path string, o tfile.Options) (*tfil
 	adopted := false
 	if err == nil {
 		s.hook(stepImportVerified)
-		adopted, err = s.takeOver(w, own, report)
+		adopted, err = s.takeOver(w, own, report, o.Pin != nil)
 	}
 	if !adopted {
 		err = errors.Join(err, copied.close(), s.disk.remove(importName))
@@ -83,9 +91,6 @@ func (s *Store) importable(in *os.File) (int64, error) {
 	st, err := in.Stat()
 	if err != nil {
 		return 0, err
-	}
-	if !st.Mode().IsRegular() {
-		return 0, errors.New("not a regular file")
 	}
 	if main, err := os.Stat(s.disk.path(mainName)); err == nil && os.SameFile(st, main) {
 		return 0, errors.New("the own chain can't be imported")
@@ -185,7 +190,7 @@ func (s *Store) judge(ctx context.Context, w *switching, own io.Reader, count in
 
 // takeOver switches to the good beginning of what was judged if that is heavier than
 // the own chain, and reports whether it has.
-func (s *Store) takeOver(w *switching, own *reader, report *tfile.Report) (bool, error) {
+func (s *Store) takeOver(w *switching, own *reader, report *tfile.Report, pinned bool) (bool, error) {
 	s.change.Lock()
 	defer s.change.Unlock()
 	if err := s.settle(); err != nil {
@@ -200,7 +205,7 @@ func (s *Store) takeOver(w *switching, own *reader, report *tfile.Report) (bool,
 		return false, err
 	}
 	buf := make([]mcm.Trailer, pieceLen)
-	bad := false
+	bad, floor := false, false
 	for b.count < report.Good && !bad {
 		ts := buf[:min(pieceLen, report.Good-b.count)]
 		if _, err := w.source.ReadAt(mcm.Bytes(ts), (b.count-w.from)*mcm.TrailerLen); err != nil {
@@ -209,6 +214,9 @@ func (s *Store) takeOver(w *switching, own *reader, report *tfile.Report) (bool,
 		for i := range ts {
 			// The one rule that a trailer file is not judged by (docs/spec/sync.md 8.4).
 			err := rules.CheckPseudoRoot(&ts[i])
+			if err == nil && ts[i].Num() < mcm.V30Trigger && ts[i].Difficulty() > 255 {
+				err = errWrapped
+			}
 			if err == nil {
 				err = b.add(ts[i : i+1])
 			}
@@ -218,9 +226,17 @@ func (s *Store) takeOver(w *switching, own *reader, report *tfile.Report) (bool,
 				bad = true
 				break
 			}
+			floor = floor || s.floor != nil && ts[i].Num() == s.floor.Num && *ts[i].Hash() == s.floor.Hash
 		}
 	}
-	if b.count <= w.from || b.tip.Weight.Cmp(v.tip.Weight) <= 0 {
+	if b.count <= w.from || s.lacksFloor(v, w.from) && !floor {
+		return false, nil
+	}
+	more := b.tip.Weight.Cmp(v.tip.Weight)
+	if w.from < v.count && s.base.num+mcm.BlockNum(w.from) < mcm.V30Trigger && !pinned {
+		more = b.tip.Work.Cmp(v.tip.Work)
+	}
+	if more <= 0 {
 		return false, nil
 	}
 	if err := w.source.truncate((b.count - w.from) * mcm.TrailerLen); err != nil {
@@ -229,6 +245,20 @@ func (s *Store) takeOver(w *switching, own *reader, report *tfile.Report) (bool,
 	w.next = b.view(clip(v.pending, s.base.num+mcm.BlockNum(w.from)))
 	err = s.begin(w)
 	return err == nil, err
+}
+
+// errWrapped says that no block can have what a trailer states.
+var errWrapped = errors.New("a difficulty above 255, which no block can have")
+
+// lacksFloor reports whether a chain that has its trailers from index from on replaced
+// would lose the floor.
+func (s *Store) lacksFloor(v *view, from int64) bool {
+	f := s.floor
+	if f == nil || !v.has(f.Num) || v.index(f.Num) < from {
+		return false
+	}
+	ts, err := s.piece(v, int(v.index(f.Num)/pieceLen))
+	return err != nil || *ts[v.index(f.Num)%pieceLen].Hash() == f.Hash
 }
 
 // problem returns err as the problem of the trailer at an index.

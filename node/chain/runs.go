@@ -11,11 +11,14 @@ import (
 
 	"kigo/node/internal/pack"
 	"kigo/node/mcm"
+	"kigo/node/rules"
 )
 
 // Bounds of stagings.
 const (
-	maxStagings = 4
+	// maxStagings is those of four branches, and one beside each, for another version of
+	// its history or a whole file.
+	maxStagings = 8
 	// maxStaged is the size of all stagings together, in bytes.
 	maxStaged = 1 << 30
 	// maxPlaces is how many trailers a file has places for.
@@ -71,7 +74,12 @@ const (
 	recordBelow  = 'B' // all below first is dropped; digest of the range that it leaves
 )
 
-const logFormat = 1
+// logFormat is the format of a log, and the version of the rules that its trailers were
+// held against.
+const logFormat = 1<<16 | rules.Version
+
+// errOld says that a staging is of another format, or was judged by other rules.
+var errOld = errors.New("it was judged by other rules, or is of another format")
 
 // A record is one change of runs.  On disk each has the same size and ends in a sum
 // over itself and the sum before, so that none is believed without those before it.
@@ -174,8 +182,11 @@ func (r *runs) apply(rec *record, sum sums) error {
 	}
 	switch rec.kind {
 	case recordOrigin:
-		if r.begun || rec.count != logFormat {
-			return fmt.Errorf("a log of format %d, ours is %d, or begun twice", rec.count, logFormat)
+		switch {
+		case r.begun:
+			return errors.New("a log that begins twice")
+		case rec.count != logFormat:
+			return errOld
 		}
 		r.begun, r.origin = true, rec.first
 	case recordRange:

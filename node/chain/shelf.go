@@ -32,7 +32,7 @@ type shelf struct {
 }
 
 // Stage opens the staging of that name, hex digits, or makes it.  It fails with
-// ErrRoom where four others are there.
+// ErrRoom where eight others are there.
 func (s *Store) Stage(name string) (*Staging, error) {
 	if !validName(name) {
 		return nil, fmt.Errorf("chain: a staging can't be named %q", name)
@@ -215,6 +215,11 @@ func (s *Store) reopen(name string) (*Staging, error) {
 	var bad error
 	g.runs, good, g.last, bad = replay(b, name, s.base)
 	g.end = int64(good)
+	if errors.Is(bad, errOld) {
+		// All of it can be fetched again.
+		s.notice("%s is removed: %v", logName, bad)
+		return nil, errors.Join(s.disk.remove(logName), s.disk.remove(stagingPrefix+name+dataExt))
+	}
 	if g.data, err = s.disk.open(stagingPrefix + name + dataExt); err != nil {
 		return nil, err
 	}

@@ -341,3 +341,28 @@ func TestWordyLog(t *testing.T) {
 	must(t, err)
 	shows(t, all[0], a[10:])
 }
+
+// TestStagingOfOtherRules: what other rules have judged isn't gone on with.
+func TestStagingOfOtherRules(t *testing.T) {
+	dir := t.TempDir()
+	s := mustOpen(t, dir, Options{})
+	ts := fromGenesis(700, 5)
+	g := stage(t, s, "ab", ts, 300)
+	must(t, g.Worked(0, 700))
+	records := g.runs.records(s.base)
+	records[0].count++
+	must(t, s.Close())
+	b, _ := encodeLog(records, "ab")
+	must(t, os.WriteFile(filepath.Join(dir, stagingPrefix+"ab"+logExt), b, 0o600))
+	s = mustOpen(t, dir, Options{})
+	all, err := s.Stagings()
+	if must(t, err); len(all) != 0 {
+		t.Errorf("there are %d stagings", len(all))
+	}
+	if len(s.Notices()) != 1 {
+		t.Errorf("notices: %v", s.Notices())
+	}
+	if left, _ := filepath.Glob(filepath.Join(dir, stagingPrefix+"*")); len(left) != 0 {
+		t.Errorf("left behind: %v", left)
+	}
+}

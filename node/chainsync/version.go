@@ -1,0 +1,361 @@
+package chainsync
+
+import (
+	"cmp"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"math"
+	"net/netip"
+
+	"kigo/node/mcm"
+	"kigo/node/proof"
+	"kigo/node/rules"
+	"kigo/node/wire"
+)
+
+// maxVersions is how many versions of the history below one block 0xa0700 are looked at,
+// the one that was found first among them.
+const maxVersions = 4
+
+// A voice is those who state one and the same weight for what is below version 3.
+type voice struct {
+	below  mcm.Weight
+	by     []Supporter
+	groups map[netip.Prefix]bool
+}
+
+// versions looks at what supporters have who state another weight than the branch has
+// with the history that was found.  They are no liars for that, since another past may
+// be under the same block 0xa0700; what has more worked weight, all of it verified, is
+// the one to have (docs/spec/sync.md section 8.3).  A floor's weight says which it is.
+func (d *download) versions(ctx context.Context) error {
+	if d.others == nil {
+		d.others = map[mcm.Weight]bool{}
+	}
+	for len(d.others) < maxVersions-1 {
+		h, err := d.heights()
+		if err != nil || h.right() {
+			return err
+		}
+		v := h.otherVoice(d.b.Supporters, d.others, func(by *Supporter) bool { return d.sources.find(by.Addr).lied })
+		if v == nil {
+			return nil
+		}
+		d.others[v.below] = true
+		d.s.look(v.below, d.o.Now())
+		if err := d.compare(ctx, v, h); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// otherVoice returns those of most groups who state a weight that was not looked at and
+// that the floor allows, nil if there are none.
+func (h *heights) otherVoice(all []Supporter, looked map[mcm.Weight]bool, skip func(*Supporter) bool) *voice {
+	voices := map[mcm.Weight]*voice{}
+	for i := range all {
+		by := &all[i]
+		at, ok := h.above[by.Claim.Hash]
+		if !ok || skip(by) {
+			continue
+		}
+		below, _ := by.Claim.Weight.Sub(at.weight)
+		if less, _ := below.Sub((mcm.Weight{}).AddDifficulty(at.difficulty)); at.last && (less == h.below || h.want != nil && less == *h.want) {
+			below = less // with the tip itself
+		}
+		if below == h.below || looked[below] || h.want != nil && below != *h.want {
+			continue
+		}
+		v := voices[below]
+		if v == nil {
+			v = &voice{below: below, groups: map[netip.Prefix]bool{}}
+			voices[below] = v
+		}
+		v.by = append(v.by, *by)
+		v.groups[by.Group] = true
+	}
+	var most *voice
+	for _, v := range voices {
+		if most == nil || cmp.Or(len(v.groups)-len(most.groups), v.below.Cmp(most.below)) > 0 {
+			most = v
+		}
+	}
+	return most
+}
+
+// A height is what a trailer weighs above block 0xa06ff.
+type height struct {
+	weight     mcm.Weight
+	last       bool // its number ends in ff
+	difficulty uint8
+}
+
+// heights are the weights of a branch with the history that was found.
+type heights struct {
+	below mcm.Weight          // of that history
+	above map[mcm.Hash]height // of the branch's last trailers
+	want  *mcm.Weight         // of the history that the floor rests on; nil: no floor says
+}
+
+// right reports whether the history is the one that the floor rests on.
+func (h *heights) right() bool { return h.want != nil && *h.want == h.below }
+
+// heights weighs the branch.
+func (d *download) heights() (*heights, error) {
+	low, high, _ := d.staging.Bounds()
+	weight, _ := d.staging.Weight()
+	if low > d.o.Base.Num {
+		at, ok := d.o.Chain.At(low - 1)
+		if !ok {
+			return nil, errors.New("chainsync: the own chain ends below what has met it")
+		}
+		weight, _ = weight.Add(at.Weight)
+	}
+	h := &heights{above: map[mcm.Hash]height{}}
+	var sum mcm.Weight
+	for n := mcm.V30Trigger; n <= high; {
+		ts, err := d.staging.Trailers(n, wire.MaxTF)
+		if err != nil {
+			return nil, err
+		}
+		if len(ts) == 0 {
+			break
+		}
+		for i := range ts {
+			t := &ts[i]
+			sum = rules.AddWeight(sum, t)
+			if t.Num() >= d.b.Trailers[0].Num() {
+				h.above[*t.Hash()] = height{sum, !rules.AddsWeight(t), t.WorkDifficulty()}
+			}
+			if f := d.o.Floor; f != nil && f.Num == t.Num() {
+				want, _ := f.Weight.Sub(sum)
+				h.want = &want
+			}
+		}
+		n += mcm.BlockNum(len(ts))
+	}
+	h.below, _ = weight.Sub(sum)
+	return h, nil
+}
+
+// A reader is where trailers are: a staging, or the own chain.
+type reader interface {
+	Trailers(first mcm.BlockNum, count int) ([]mcm.Trailer, error)
+}
+
+// compare fetches another version, as far as it differs, and takes it if it is what the
+// floor rests on, or where there is no floor has more worked weight.
+func (d *download) compare(ctx context.Context, v *voice, h *heights) (err error) {
+	low, _, _ := d.staging.Bounds()
+	return d.s.compare(ctx, d.b, v, h, d.staging, low, func(sub *download) error {
+		if _, err := sub.takeOver(d.staging, true); err != nil {
+			return err
+		}
+		return d.merge(sub.staging, mcm.V30Trigger)
+	})
+}
+
+// compare is download.compare with what there is in mine, from block low on.  take makes
+// the version, which begins with its bottom and ends with block 0xa0700, the one to have.
+func (s *Syncer) compare(ctx context.Context, b *Branch, v *voice, h *heights, mine reader, low mcm.BlockNum, take func(*download) error) (err error) {
+	log := s.o.Log.With("groups", len(v.groups), "below", v.below)
+	sub, err := s.newVersion(ctx, b, v, mine)
+	if err != nil {
+		return err
+	}
+	taken := false
+	defer func() {
+		sub.stopAll()
+		sub.cancel(context.Canceled)
+		sub.wg.Wait()
+		s.sched.leave(sub)
+		sub.accuse()
+		if !taken {
+			err = errors.Join(err, sub.staging.Remove())
+			s.sched.drop(sub.staging)
+		}
+	}()
+	from, ok, err := sub.parting(ctx, mine, low)
+	if err != nil || !ok {
+		log.Info("sync: another history was stated and is not served", "err", err)
+		return err
+	}
+	sub.bottom = from
+	err = sub.fetchVersion(ctx, mine, low)
+	var stuck *unavailableError
+	var bad *invalidError
+	switch {
+	case errors.As(err, &bad):
+		for _, c := range bad.faults {
+			sub.suspect(bad.ID, bad.ID, sub.sources.find(c.Peer), c)
+		}
+		log.Info("sync: another history is invalid", "bnum", bad.at, "err", err)
+		return nil
+	case errors.As(err, &stuck), errors.Is(err, errNoVersion):
+		log.Info("sync: another history can't be had", "err", err)
+		return nil
+	case err != nil:
+		return err
+	}
+	weight, work, err := oldSums(mine, from)
+	if err != nil {
+		return err
+	}
+	other, theirs, err := oldSums(sub.staging, from)
+	if err != nil {
+		return err
+	}
+	more := theirs.Cmp(work) > 0
+	if h.want != nil {
+		below, _ := h.below.Sub(weight)
+		below, _ = below.Add(other)
+		more = below == *h.want
+	}
+	log.Warn("sync: there is another history below version 3", "fork", from, "work", theirs, "ours", work, "taken", more)
+	if !more {
+		return nil
+	}
+	taken = true
+	return take(sub)
+}
+
+// errNoVersion says that what a peer has isn't a version of the history.
+var errNoVersion = errors.New("chainsync: it doesn't fit what is below")
+
+// newVersion returns a download of the part of a version that differs, which begins at
+// block 0xa0700.
+func (s *Syncer) newVersion(ctx context.Context, b *Branch, v *voice, mine reader) (*download, error) {
+	first, err := mine.Trailers(mcm.V30Trigger, 1)
+	if err != nil {
+		return nil, err
+	}
+	if len(first) != 1 {
+		return nil, errors.New("chainsync: history below nothing")
+	}
+	below := v.below.LE()
+	sum := sha256.Sum256(append([]byte("version "+b.Tip().Hash().String()), below[:]...))
+	g, err := s.o.Chain.Stage(hex.EncodeToString(sum[:]))
+	if err != nil {
+		return nil, err
+	}
+	s.sched.seize(g)
+	if _, high, ok := g.Bounds(); ok { // of an earlier run
+		if err := g.CutBelow(high + 1); err != nil {
+			return nil, err
+		}
+	}
+	if err := g.Append(first, netip.Addr{}); err != nil {
+		return nil, err
+	}
+	theirs := *b
+	theirs.Supporters = v.by
+	sub := &download{
+		s: s, o: &s.o, b: &theirs, staging: g, low: first[0],
+		sources: newSources(v.by), reasons: map[string]int{}, under: map[*probe]bool{}, suspects: map[mcm.Hash][]suspect{}, crowd: len(b.Supporters),
+		bottom: s.o.Base.Num, depth: 1, distrust: math.MaxUint64, old: true, version: true,
+		probes: make(chan *probe, s.o.Limits.Flight),
+	}
+	sub.ctx, sub.cancel = context.WithCancelCause(ctx)
+	sub.wake = s.sched.join(sub)
+	sub.worker = newWorker(sub)
+	return sub, nil
+}
+
+// parting returns the first block at which the version differs from what there is, by
+// asking for single trailers.  Where the highest is the same it doesn't show that way,
+// and all of it is wanted.  It is not ok if nobody answers.
+func (d *download) parting(ctx context.Context, mine reader, low mcm.BlockNum) (first mcm.BlockNum, ok bool, err error) {
+	same := func(n mcm.BlockNum) (same, ok bool, err error) {
+		own, err := mine.Trailers(n, 1)
+		if err != nil || len(own) != 1 {
+			return false, false, err
+		}
+		t := d.single(ctx, n)
+		return t != nil && *t == own[0], t != nil, nil
+	}
+	is, ok, err := same(mcm.V30Trigger - 1)
+	if err != nil || !ok || is {
+		return low, ok, err
+	}
+	if is, ok, err = same(low); err != nil || !ok || !is {
+		return low, ok, err
+	}
+	high := mcm.V30Trigger - 1 // differs, and low doesn't
+	for high-low > 1 {
+		mid := low + (high-low)/2
+		is, ok, err := same(mid)
+		switch {
+		case err != nil || !ok:
+			return low, ok, err
+		case is:
+			low = mid
+		default:
+			high = mid
+		}
+	}
+	return high, true, nil
+}
+
+// single asks the version's supporters for one trailer, nil if none of three has it.
+func (d *download) single(ctx context.Context, n mcm.BlockNum) *mcm.Trailer {
+	asked := 0
+	for _, src := range d.sources.all {
+		if src.out || asked == tries || !d.o.Accounts.MayServe(src.Addr, d.o.Now()) {
+			continue
+		}
+		asked++
+		r := d.fetch(ctx, src, n, 1)
+		d.o.Metrics.bytes.Add(float64(r.bytes))
+		d.s.received(r.bytes)
+		if r.err == nil && !r.declined && len(r.trailers) == 1 {
+			return &r.trailers[0]
+		}
+		src.failures++
+	}
+	return nil
+}
+
+// fetchVersion has the part of the version from its bottom on fetched and proven.
+func (d *download) fetchVersion(ctx context.Context, mine reader, low mcm.BlockNum) error {
+	w := d.worker
+	d.wg.Go(func() { w.run(d.ctx) })
+	err := d.obtain(ctx)
+	if err == nil {
+		err = d.vetted()
+	}
+	d.stopAll()
+	if err != nil {
+		return err
+	}
+	if d.bottom > low {
+		below, err := mine.Trailers(d.bottom-1, 1)
+		if err != nil || len(below) != 1 {
+			return err
+		}
+		if proof.Against(&below[0], &d.low) != nil {
+			return errNoVersion
+		}
+	}
+	return d.proveOld(ctx)
+}
+
+// oldSums returns weight and worked weight of what there is from a block up to version 3.
+func oldSums(g reader, from mcm.BlockNum) (weight, work mcm.Weight, err error) {
+	for n := from; n < mcm.V30Trigger; {
+		ts, err := g.Trailers(n, int(min(mcm.V30Trigger-n, wire.MaxTF)))
+		if err != nil {
+			return weight, work, err
+		}
+		if len(ts) == 0 {
+			return weight, work, errors.New("chainsync: history with a gap")
+		}
+		w, k := sums(ts)
+		weight, _ = weight.Add(w)
+		work, _ = work.Add(k)
+		n += mcm.BlockNum(len(ts))
+	}
+	return weight, work, nil
+}

@@ -105,3 +105,34 @@ func TestNobodyWaitsBehindSilentOnes(t *testing.T) {
 		}
 	})
 }
+
+// A group that was sent enough files for an hour gets BUSY, and others don't.
+func TestUploadBudget(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ln, stop := serving(t, &node{}, peer.ServerOptions{UploadPerGroup: 200})
+		defer stop()
+		ask := func(from, when string) string {
+			conn := ln.dial(netip.MustParseAddr(from))
+			defer conn.Close()
+			got, err := answerTo(conn, wire.OpTF, wire.TFArg(0, 1))
+			if err != nil {
+				t.Fatal(when, err)
+			}
+			synctest.Wait()
+			return got
+		}
+		if got := ask("10.1.0.1", "first"); got != "SEND_FILE" {
+			t.Errorf("first: %s", got)
+		}
+		if got := ask("10.1.7.7", "second"); got != "BUSY" {
+			t.Errorf("another one of the group: %s", got)
+		}
+		if got := ask("10.2.0.1", "other"); got != "SEND_FILE" {
+			t.Errorf("another group: %s", got)
+		}
+		time.Sleep(time.Hour)
+		if got := ask("10.1.0.1", "later"); got != "SEND_FILE" {
+			t.Errorf("an hour later: %s", got)
+		}
+	})
+}

@@ -27,6 +27,10 @@ type ServerOptions struct {
 	OpenPerGroup int // of them from one group; an eighth, for silent ones to leave room
 	Groups       fault.Groups
 
+	// Bytes of files sent in an hour; above that a caller gets BUSY.
+	Upload         int64 // in all; 16 GiB
+	UploadPerGroup int64 // to one group; 1 GiB
+
 	// Faulted is told what a caller did wrong: frames that prove something or
 	// came damaged.  It may be nil, and is called from many goroutines.
 	Faulted func(*fault.Fault)
@@ -43,6 +47,7 @@ type Server struct {
 	mu      sync.Mutex
 	open    crowd
 	workers crowd
+	uploads uploads
 }
 
 // A crowd counts who is there, by group.
@@ -83,19 +88,28 @@ func NewServer(h Handler, o ServerOptions) *Server {
 	or(&o.PerGroup, 8)
 	or(&o.Open, 512)
 	or(&o.OpenPerGroup, max(1, o.Open/8))
+	if o.Upload <= 0 {
+		o.Upload = allUpload
+	}
+	if o.UploadPerGroup <= 0 {
+		o.UploadPerGroup = groupUpload
+	}
 	o.Timeouts = o.Timeouts.filled()
 	o.Metrics = metricsOr(o.Metrics)
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	return &Server{h: h, o: o, open: newCrowd(o.Open, o.OpenPerGroup), workers: newCrowd(o.Workers, o.PerGroup)}
+	return &Server{
+		h: h, o: o, open: newCrowd(o.Open, o.OpenPerGroup), workers: newCrowd(o.Workers, o.PerGroup),
+		uploads: uploads{most: o.Upload, mostOfGroup: o.UploadPerGroup},
+	}
 }
 
 // Outcomes of connections, the label of kigo_server_connections_total.
 const (
 	connAnswered   = "answered"
 	connUnanswered = "unanswered" // a request we have no answer to
-	connBusy       = "busy"       // all workers at work
+	connBusy       = "busy"       // all workers at work, or enough sent for an hour
 	connCrowded    = "crowded"    // too many connections
 	connFault      = "fault"      // a bad frame, or none
 	connTimeout    = "timeout"    // silence, or too slow
@@ -181,10 +195,13 @@ func (s *Server) serve(c *Session, group netip.Prefix) (outcome string, err erro
 	}
 	s.o.Metrics.request(p.Op)
 	if isFile(p.Op) {
-		if !s.enter(&s.workers, group) {
+		if !s.admit(group) {
 			return connBusy, c.Reply(wire.OpBusy, nil)
 		}
-		defer s.leave(&s.workers, group)
+		defer func() {
+			_, out := c.Bytes()
+			s.release(group, out)
+		}()
 	}
 	answered, err := answer(c, s.h, &p)
 	switch {
@@ -247,4 +264,20 @@ func (s *Server) leave(c *crowd, g netip.Prefix) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	c.leave(g)
+}
+
+// admit counts a worker for a file to the group, unless there are too many or the
+// group has been sent enough.
+func (s *Server) admit(g netip.Prefix) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.uploads.may(g, time.Now()) && s.workers.enter(g)
+}
+
+// release lets a worker go that has sent so many bytes.
+func (s *Server) release(g netip.Prefix, sent int64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.uploads.sent(g, sent)
+	s.workers.leave(g)
 }

@@ -13,9 +13,10 @@ import (
 type Listed struct {
 	Addr       netip.Addr
 	Group      netip.Prefix
-	Configured bool // given by the operator
-	Good       bool // has shown a proof that held
-	Tried      bool // has shaken hands once
+	Configured bool      // given by the operator
+	Good       bool      // has shown a proof that held
+	Tried      bool      // has shaken hands once
+	Contact    time.Time // when it last did; zero: never
 }
 
 // Ranked returns the addresses that may be called now: nobody banned, nobody resting
@@ -37,7 +38,7 @@ func (b *Book) Ranked(now time.Time, most int) []Listed {
 		seen = append(seen, e.FirstSeen)
 		all = append(all, Listed{
 			Addr: e.Addr, Group: e.group, Configured: e.table == configured,
-			Good: !e.LastGood.IsZero(), Tried: e.table != candidate,
+			Good: !e.LastGood.IsZero(), Tried: e.table != candidate, Contact: e.LastContact,
 		})
 	}
 	slices.SortFunc(order, func(i, j int) int {

@@ -67,7 +67,7 @@ type BranchEnd struct {
 
 // An Event is one thing that happened.
 type Event struct {
-	Seq  uint64    `json:"seq"` // 1, 2, 3 … within one run of the node
+	Seq  uint64    `json:"seq"` // consecutive within one run of the node, and greater than in those before
 	Time time.Time `json:"time"`
 	Kind EventKind `json:"kind"`
 	Data any       `json:"data"`
@@ -80,9 +80,19 @@ const DefaultKept = 1024
 // zero value is ready for use, by several goroutines.
 type Feed struct {
 	mu   sync.Mutex
-	ring []Event // the event with sequence number s is at (s-1) % DefaultKept
+	ring []Event // the event with sequence number s is at (s-1-from) % DefaultKept
+	from uint64  // the number before the first
 	last uint64
 	news chan struct{} // closed by the next event; nil while nobody waits
+}
+
+// Begin has the first event be number from + 1.  It comes before any is published: who
+// goes on reading behind an event of an earlier run, which began at less, then sees all
+// of this one.
+func (f *Feed) Begin(from uint64) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.from, f.last = from, from
 }
 
 // Publish adds an event.  data must not change any more.
@@ -93,7 +103,7 @@ func (f *Feed) Publish(now time.Time, kind EventKind, data any) {
 	if len(f.ring) < DefaultKept {
 		f.ring = append(f.ring, e)
 	} else {
-		f.ring[f.last%DefaultKept] = e
+		f.ring[(f.last-f.from)%DefaultKept] = e
 	}
 	f.last++
 	if f.news != nil {
@@ -102,7 +112,7 @@ func (f *Feed) Publish(now time.Time, kind EventKind, data any) {
 	}
 }
 
-// Last returns the number of the last event, 0 before the first.
+// Last returns the number of the last event, that before the first if there is none.
 func (f *Feed) Last() uint64 {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -111,19 +121,19 @@ func (f *Feed) Last() uint64 {
 
 // After returns the events behind number seq that are still kept, oldest first;
 // missed is how many there were that aren't.  more is closed when another one
-// comes.  A seq from the future, of another run of the node, counts as 0.
+// comes.  A seq of another run of the node, before or after, is before the first.
 func (f *Feed) After(seq uint64) (events []Event, missed uint64, more <-chan struct{}) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if seq > f.last {
-		seq = 0
+	if seq > f.last || seq < f.from {
+		seq = f.from
 	}
 	oldest := f.last - uint64(len(f.ring)) // number before the oldest one kept
 	if seq < oldest {
 		seq, missed = oldest, oldest-seq
 	}
 	for s := seq; s < f.last; s++ {
-		events = append(events, f.ring[s%DefaultKept])
+		events = append(events, f.ring[(s-f.from)%DefaultKept])
 	}
 	if f.news == nil {
 		f.news = make(chan struct{})

@@ -90,3 +90,25 @@ func TestMore(t *testing.T) {
 		readers.Wait()
 	})
 }
+
+// TestBegin has a reader of an earlier run's events see all of this one's.
+func TestBegin(t *testing.T) {
+	const from = 1_700_000_000_000
+	for _, after := range []uint64{0, from - 5, from, from + 4*status.DefaultKept} {
+		var f status.Feed
+		f.Begin(from)
+		if f.Last() != from {
+			t.Fatalf("last is %d before the first", f.Last())
+		}
+		publish(&f, 3)
+		events, missed, _ := f.After(after)
+		if len(events) != 3 || missed != 0 || events[0].Seq != from+1 {
+			t.Errorf("after %d: %d events, %d missed", after, len(events), missed)
+		}
+		publish(&f, status.DefaultKept)
+		events, missed, _ = f.After(after)
+		if len(events) != status.DefaultKept || missed != 3 || events[0].Seq != from+4 || f.Last() != from+3+status.DefaultKept {
+			t.Errorf("after %d: %d events from %d on, %d missed", after, len(events), events[0].Seq, missed)
+		}
+	}
+}

@@ -109,16 +109,16 @@ type Status struct {
 	Reason    string        `json:"reason"` // why it is not in follow; empty there
 	Ready     bool          `json:"ready"`
 	Started   time.Time     `json:"started"`
-	Tip       *Tip          `json:"tip"` // nil: no chain yet
-	TipAge    float64       `json:"tip_age_seconds"`
-	Lag       int64         `json:"lag_blocks"`  // how far a quorum's tip is above ours; 0 when it isn't
-	Quorum    time.Time     `json:"quorum_seen"` // when a quorum was last seen on our chain; zero: never
+	Tip       *Tip          `json:"tip"`             // nil: no chain yet
+	TipAge    float64       `json:"tip_age_seconds"` // 0 without a tip
+	Lag       int64         `json:"lag_blocks"`      // how far a quorum's tip is above ours; 0 when it isn't
+	Quorum    *time.Time    `json:"quorum_seen"`     // when a quorum was last seen on our chain; nil: never
 	Sync      *SyncProgress `json:"sync"`
 	Alarms    []Alarm       `json:"alarms"`
 	Waiting   []Waiting     `json:"waiting"`
 	Sides     []Side        `json:"sides"`
 	Polls     int64         `json:"polls"`
-	LastPoll  time.Time     `json:"last_poll"`
+	LastPoll  *time.Time    `json:"last_poll"` // nil: none yet
 	Reorgs    int64         `json:"reorganisations"`
 	LastDepth int           `json:"last_reorganisation_depth"`
 }

@@ -126,7 +126,7 @@ var proofs = []Kind{
 			return honest[:max(0, len(honest)-mcm.TrailerLen/2)]
 		}},
 	}, {
-		Name: "replay", Family: Proofs, Expect: proven(),
+		Name: "replay", Family: Proofs, Expect: unfit(), // a scan that follows the stem back gets no more of it
 		Summary: "passes on the claim and the proof of an honest peer, and has nothing else",
 		hooks: hooks{rangeOf: func(c *call, first, count uint32, honest []byte) []byte {
 			if count != segment {

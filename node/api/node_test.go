@@ -52,7 +52,7 @@ func follows() *fakeNode {
 	n.status = status.Status{
 		State: status.Follow, Since: clock.Add(-time.Hour), Ready: true, Started: clock.Add(-2 * time.Hour),
 		Tip:    &status.Tip{Height: tip, Hash: mcm.Hash{7}, Kind: "standard", Proven: "header", Groups: 3, Peers: 4, Haiku: "a\nb\nc"},
-		TipAge: 120, Quorum: clock,
+		TipAge: 120, Quorum: &clock,
 		Sync: &status.SyncProgress{Started: clock, Stage: "anchoring", Left: &left, Branches: []status.Branch{{Stage: "anchoring"}},
 			Sampled: &status.Sampled{Samples: 2048}},
 		Alarms:  []status.Alarm{{Kind: "starved", Since: clock}},

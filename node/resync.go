@@ -1,0 +1,192 @@
+package node
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"kigo/node/chainsync"
+	"kigo/node/mcm"
+	"kigo/node/proof"
+	"kigo/node/status"
+	"kigo/node/verify"
+)
+
+// An unobtained branch is one that a sync couldn't get.
+type unobtained struct {
+	height mcm.BlockNum
+	groups int
+	first  bool // of the first class
+	detail string
+}
+
+// startSync runs a sync if there are branches for one.
+func (n *Node) startSync(p *plan, now time.Time) {
+	if p.syncing || p.scanning || p.syncAt.Sub(now) > 0 && p.syncAt.Sub(now) <= n.o.Times.MaxPause {
+		return
+	}
+	n.mu.Lock()
+	if _, have := n.own.Tip(); len(p.queue) == 0 && have {
+		p.queue = n.deepBranches(now)
+	}
+	if len(p.queue) == 0 {
+		n.mu.Unlock()
+		return
+	}
+	branches := p.queue
+	if own, ok := n.ownBranch(len(branches)); ok { // a sync weighs who is on which
+		branches = append(branches, own)
+	}
+	p.queue, p.syncing = nil, true
+	n.syncing, n.before, n.heavier = true, n.state, false
+	if n.state != status.Follow {
+		n.enter(status.Sync, "a branch is being fetched and weighed", now)
+	}
+	n.mu.Unlock()
+	n.spawn(func(ctx context.Context) {
+		o, err := n.syncer.Run(ctx, branches)
+		p.synced <- synced{o, branches, err}
+	})
+}
+
+// moved takes in how far a sync has come.
+func (n *Node) moved(s status.SyncProgress) {
+	now := n.o.Now()
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.progress != nil && n.progress.Stage == s.Stage && now.Sub(n.progressAt) < time.Second && now.After(n.progressAt) {
+		n.progress = &s
+		return
+	}
+	n.progress, n.progressAt = &s, now
+	n.feed.Publish(now, status.SyncMoved, s)
+	// While the node follows, only what proves heavier by more than a range changes
+	// that, and a sync keeps it from following for no other reason: anybody can have
+	// something fetched.
+	if n.state == status.Follow && s.Stage == stageSwitching && s.Trailers > proof.MaxExtension {
+		n.heavier = true
+		n.enter(status.Sync, "a heavier branch takes the own chain's place", now)
+	}
+}
+
+// stageSwitching is what a sync reports while it switches.
+const stageSwitching = "switching"
+
+// tookSync takes in what a sync came to.
+func (n *Node) tookSync(p *plan, s synced) {
+	p.syncing = false
+	n.refresh()
+	n.fails("sync", s.err)
+	now := n.o.Now()
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.syncing, n.progress = false, nil
+	if s.outcome != nil {
+		n.tookOutcome(p, s.outcome, s.branches, now)
+	}
+	if n.state == status.Sync {
+		n.look(now)
+		state, reason := n.before, n.lack(now)
+		switch {
+		case reason == "":
+			state = status.Follow
+		case state == status.Follow || state == status.Bootstrap && !n.passed.IsZero():
+			state = status.Stalled
+		}
+		n.enter(state, reason, now)
+	}
+	n.looked = true
+	n.review(now)
+}
+
+// tookOutcome takes in the outcome of a sync.  The caller holds n.mu.
+func (n *Node) tookOutcome(p *plan, o *chainsync.Outcome, branches []chainsync.Branch, now time.Time) {
+	for _, a := range o.Alarms {
+		n.alarms.raise(a.Kind, a.Detail, now)
+	}
+	for _, id := range o.Doubt {
+		n.doubt(id)
+	}
+	if o.Switched && o.Depth >= tailLen { // else it was seen when the tip changed
+		n.lastDepth = o.Depth
+		n.judgeReorg(o.Depth, o.Replaced, o.Gained, o.To.Num, now)
+	}
+	first := map[mcm.Hash]bool{}
+	for i := range branches {
+		first[*branches[i].Tip().Hash()] = branches[i].FirstClass
+	}
+	n.unobtained = nil
+	for _, r := range o.Resolved {
+		why := ""
+		switch r.End {
+		case chainsync.Unavailable, chainsync.Aside:
+			why = "unavailable"
+			n.unobtained = append(n.unobtained, unobtained{r.Height, r.Groups, first[r.Tip], r.Detail})
+		case chainsync.Invalid, chainsync.Refused:
+			why = "invalid"
+			n.sides.drop(r.Tip)
+		case chainsync.Lighter:
+			why = "lighter"
+		}
+		if why != "" {
+			n.feed.Publish(now, status.BranchFailed, status.BranchEnd{Tip: r.Tip.String(), Why: why, Detail: r.Detail})
+		}
+	}
+	if o.NeedsScan {
+		p.scanAt = now
+	}
+	if len(p.queue) == 0 {
+		p.queue, p.syncAt = o.Behind, now.Add(n.o.Times.Pause)
+	}
+}
+
+// prove checks the work between pin and floor, which nothing waits for
+// (docs/spec/sync.md section 8.3), until ctx ends.
+func (n *Node) prove(ctx context.Context) {
+	for {
+		if err := n.provePending(ctx); err != nil && ctx.Err() == nil {
+			n.log.Error("old work can't be checked", "err", err)
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-n.owed:
+		}
+	}
+}
+
+// proveStep is how many trailers are checked at a time: enough for any engine, few
+// enough for others to come between.
+const proveStep = 1000
+
+func (n *Node) provePending(ctx context.Context) error {
+	for ctx.Err() == nil {
+		from, to, ok := n.o.Chain.Pending()
+		if !ok {
+			return nil
+		}
+		ts, err := n.o.Chain.Trailers(from, min(proveStep, int(to-from)+1))
+		if err != nil {
+			return err
+		}
+		results := make([]verify.Result, len(ts))
+		if err := n.o.Scan.Verifier.VerifyPoW(ctx, results, ts); err != nil {
+			return err
+		}
+		for i := range results {
+			if results[i].Verdict.Bad() {
+				n.mu.Lock()
+				n.alarms.raise(floorAlarm, fmt.Sprintf("block %v below the floor has no valid work (%s): the floor, or this build, is wrong", ts[i].Num(), verify.Explain(&ts[i], &results[i])), n.o.Now())
+				n.mu.Unlock()
+				return nil
+			}
+		}
+		if len(ts) == 0 {
+			return nil
+		}
+		if err := n.o.Chain.Proven(ts[len(ts)-1].Num()); err != nil {
+			return err
+		}
+	}
+	return nil
+}

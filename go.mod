@@ -3,6 +3,7 @@ module kigo
 go 1.26.0
 
 require (
+	github.com/coreos/go-systemd/v22 v22.7.0
 	github.com/dustin/go-humanize v1.1.0
 	github.com/klauspost/cpuid/v2 v2.4.2
 	github.com/mumax/3 v0.0.0-20261020084628-54efa12420b2

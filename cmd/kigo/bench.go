@@ -124,19 +124,11 @@ func (a *app) bench(cmd *cobra.Command, f *benchFlags) error {
 		results:  make([]verify.Result, slices.Max(f.batches)),
 		best:     map[benchCell]float64{},
 	}
-	var engines []cpu.Engine
-	for _, e := range cpu.Engines() {
-		if e.Available && a.wanted(e.Name) {
-			engines = append(engines, e)
-		} else if err := a.missing(e.Name, e.Reason); err != nil {
-			return err
-		}
-	}
-	if err := a.missing(cudaName, cudaReason); err != nil {
+	states := a.surveyEngines(b.ctx, false)
+	defer states.close(a.log)
+	engines, err := a.benchEngines(states)
+	if err != nil {
 		return err
-	}
-	if len(engines) == 0 {
-		return a.noEngine()
 	}
 	bar := newProgress(cmd.ErrOrStderr(), "measurements")
 	coreCounts := slices.Compact([]int{1, workers})
@@ -145,11 +137,13 @@ func (a *app) bench(cmd *cobra.Command, f *benchFlags) error {
 	for range f.rounds {
 		for _, cores := range coreCounts {
 			for _, e := range engines {
-				if err := b.engine(e, cores); err != nil {
-					return err
+				if cores == workers || e.cpu != nil { // a GPU has its own
+					if err := b.engine(e, cores); err != nil {
+						return err
+					}
 				}
 				done++
-				bar.tell(done, total, e.Name)
+				bar.tell(done, total, e.name)
 			}
 		}
 	}
@@ -157,8 +151,8 @@ func (a *app) bench(cmd *cobra.Command, f *benchFlags) error {
 	for _, cores := range coreCounts {
 		for _, e := range engines {
 			for _, batch := range f.batches {
-				if rate := b.best[benchCell{e.Name, cores, batch}]; rate > 0 {
-					result.Results = append(result.Results, benchResult{e.Name, cores, batch, rate})
+				if rate := b.best[benchCell{e.name, cores, batch}]; rate > 0 {
+					result.Results = append(result.Results, benchResult{e.name, cores, batch, rate})
 				}
 			}
 		}
@@ -174,6 +168,37 @@ func (a *app) bench(cmd *cobra.Command, f *benchFlags) error {
 	return printBench(cmd.OutOrStdout(), result)
 }
 
+// A benchEngine is an engine to measure: one of the processor, which is opened
+// anew for each number of cores, or one that is open.
+type benchEngine struct {
+	name string
+	cpu  *cpu.Engine
+	open verify.Backend
+}
+
+// benchEngines returns the engines that the settings choose.
+func (a *app) benchEngines(states engineStates) (engines []benchEngine, err error) {
+	if err := a.missing(states); err != nil {
+		return nil, err
+	}
+	cpus := map[string]*cpu.Engine{}
+	for _, e := range cpu.Engines() {
+		cpus[e.Name] = &e
+	}
+	for _, s := range states {
+		switch {
+		case s.Chosen:
+			engines = append(engines, benchEngine{s.Name, cpus[s.Name], s.backend})
+		case s.Available && a.wanted(s.Name):
+			return nil, fmt.Errorf("engine %s: self-test %s", s.Name, s.SelfTest)
+		}
+	}
+	if len(engines) == 0 {
+		return nil, a.noEngine()
+	}
+	return engines, nil
+}
+
 // A bencher measures engines on the same trailers.
 type bencher struct {
 	ctx      context.Context
@@ -187,9 +212,12 @@ type bencher struct {
 const tooLong = 10
 
 // engine measures all batch sizes of an engine once.
-func (b *bencher) engine(e cpu.Engine, cores int) error {
-	backend := e.Open(cpu.NewCores(cores))
-	defer backend.Close()
+func (b *bencher) engine(e benchEngine, cores int) error {
+	backend := e.open
+	if e.cpu != nil {
+		backend = e.cpu.Open(cpu.NewCores(cores))
+		defer backend.Close()
+	}
 	var rate float64
 	for _, batch := range b.flags.batches {
 		if rate > 0 && float64(batch)/rate > tooLong*b.flags.time.Seconds() {
@@ -197,9 +225,9 @@ func (b *bencher) engine(e cpu.Engine, cores int) error {
 		}
 		var err error
 		if rate, err = b.measure(backend, batch); err != nil {
-			return fmt.Errorf("engine %s: %w", e.Name, err)
+			return fmt.Errorf("engine %s: %w", e.name, err)
 		}
-		cell := benchCell{e.Name, cores, batch}
+		cell := benchCell{e.name, cores, batch}
 		b.best[cell] = max(b.best[cell], rate)
 	}
 	return nil

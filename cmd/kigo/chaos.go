@@ -115,11 +115,16 @@ func listKinds(cmd *cobra.Command, asJSON bool) error {
 		Name     string `json:"name"`
 		Family   string `json:"family"`
 		Summary  string `json:"summary"`
-		Expected string `json:"expected"`
+		Expected string `json:"expected"` // of a scan
+		Sync     string `json:"sync"`     // of a node that fetches the chain; empty where that says no more
 	}
 	list := []kind{}
 	for _, k := range chaos.Kinds() {
-		list = append(list, kind{k.Name, k.Family, k.Summary, k.Expect.String()})
+		one := kind{Name: k.Name, Family: k.Family, Summary: k.Summary, Expected: k.Expect.String()}
+		if k.Family == chaos.Files {
+			one.Sync = k.Sync.String()
+		}
+		list = append(list, one)
 	}
 	if asJSON {
 		return writeJSON(cmd.OutOrStdout(), list)
@@ -134,7 +139,11 @@ func listKinds(cmd *cobra.Command, asJSON bool) error {
 			family = k.Family
 			g.across(c.bold, family)
 		}
-		g.add("", k.Name, k.Expected, k.Summary)
+		expected := k.Expected
+		if k.Sync != "" {
+			expected += "; below the proof " + k.Sync
+		}
+		g.add("", k.Name, expected, k.Summary)
 	}
 	out.table(g, width, c)
 	return out.err

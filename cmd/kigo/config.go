@@ -30,6 +30,7 @@ type Config struct {
 	Scan    ScanConfig
 	Chain   ChainConfig
 	Data    DataConfig
+	Node    NodeConfig
 	API     APIConfig
 	Log     LogConfig
 }
@@ -70,9 +71,16 @@ var defaults = map[string]any{
 	"scan.parallel":      256,
 	"scan.timeout":       5 * time.Minute,
 	"scan.retry":         5 * time.Second,
+	"chain.base":         "",
 	"chain.pin":          "",
 	"chain.floor":        "",
 	"data.dir":           "",
+	"data.import":        "",
+	"node.listen":        "",
+	"node.announce":      false,
+	"node.poll":          10 * time.Second,
+	"node.stale":         10 * time.Minute,
+	"node.rescan":        30 * time.Minute,
 	"api.listen":         "",
 	"api.pprof-listen":   "",
 	"log.level":          "info",
@@ -92,6 +100,8 @@ var flagKeys = map[string]string{
 	"timeout":       "scan.timeout",
 	"retry":         "scan.retry",
 	"data-dir":      "data.dir",
+	"import":        "data.import",
+	"listen-peer":   "node.listen",
 	"listen":        "api.listen",
 	"pprof-listen":  "api.pprof-listen",
 	"log-level":     "log.level",
@@ -177,7 +187,8 @@ func (s *settings) readFile() error {
 }
 
 // checkEnvironment refuses KIGO_ variables that set nothing, since a misspelled
-// one would be passed over in silence.  KIGO_TEST_ ones belong to the tests.
+// one would be passed over in silence.  KIGO_TEST_ ones belong to the tests, and
+// KIGO_FAKE_ ones to the fake CUDA driver.
 func checkEnvironment(environ []string) error {
 	var known []string
 	for key := range defaults {
@@ -185,7 +196,7 @@ func checkEnvironment(environ []string) error {
 	}
 	for _, pair := range environ {
 		name, _, _ := strings.Cut(pair, "=")
-		if strings.HasPrefix(name, "KIGO_") && !strings.HasPrefix(name, "KIGO_TEST_") && !slices.Contains(known, name) {
+		if strings.HasPrefix(name, "KIGO_") && !strings.HasPrefix(name, "KIGO_TEST_") && !strings.HasPrefix(name, "KIGO_FAKE_") && !slices.Contains(known, name) {
 			return usagef("environment: unknown variable %s%s", name, suggest(name, known))
 		}
 	}
@@ -263,6 +274,7 @@ func (c *Config) Validate() error {
 	}
 	c.Network.validate(bad)
 	c.Scan.validate(bad)
+	c.Node.validate(bad)
 	errs = append(errs, c.API.check()...)
 	if levels := []string{"debug", "info", "warn", "error"}; !slices.Contains(levels, c.Log.Level) {
 		bad("log.level", fmt.Sprintf("%q", c.Log.Level), "one of "+strings.Join(levels, ", "))

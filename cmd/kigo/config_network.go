@@ -43,9 +43,11 @@ type ScanConfig struct {
 	Retry time.Duration
 }
 
-// A ChainConfig names pin files (see kigo pins) of blocks that every accepted
-// chain contains.
+// A ChainConfig names files of blocks that every accepted chain contains: Pin and
+// Floor are of kigo pins derive.
 type ChainConfig struct {
+	// Base is the first block that the network's chain keeps, the genesis when empty.
+	Base  string
 	Pin   string
 	Floor string
 }
@@ -54,6 +56,24 @@ type ChainConfig struct {
 type DataConfig struct {
 	// Dir is a folder, that of the user's state when empty.
 	Dir string
+	// Import is the data folder of a C node, whose trailer file is copied and proven
+	// where the own chain lacks it; none when empty.
+	Import string
+}
+
+// A NodeConfig says how kigo run takes part in the network.
+type NodeConfig struct {
+	// Listen is the IPv4 host:port where peers call; nobody is served when it is
+	// empty.
+	Listen string
+	// Announce says whether new tips are announced, and whether peers may list us.
+	Announce bool
+	// Poll is the time between two polls.
+	Poll time.Duration
+	// Stale is the age at which a tip or a quorum says nothing any more.
+	Stale time.Duration
+	// Rescan is the time between two scans while all is well.
+	Rescan time.Duration
 }
 
 // An APIConfig says where metrics and status are served.
@@ -101,6 +121,28 @@ func (c *ScanConfig) validate(bad func(key string, value any, allowed string)) {
 	}
 	if c.Retry < time.Millisecond || c.Retry > time.Minute {
 		bad("scan.retry", c.Retry, "between 1ms and 1m")
+	}
+}
+
+// validate calls bad for each value that can't be used.
+func (c *NodeConfig) validate(bad func(key string, value any, allowed string)) {
+	if c.Listen != "" {
+		if a, err := netip.ParseAddrPort(c.Listen); err != nil || !a.Addr().Unmap().Is4() {
+			bad("node.listen", fmt.Sprintf("%q", c.Listen), "an IPv4 address and a port, such as 0.0.0.0:2095: the protocol has no IPv6")
+		}
+	}
+	for _, v := range []struct {
+		key         string
+		value       time.Duration
+		least, most time.Duration
+	}{
+		{"node.poll", c.Poll, 100 * time.Millisecond, time.Hour},
+		{"node.stale", c.Stale, time.Second, 24 * time.Hour},
+		{"node.rescan", c.Rescan, time.Second, 24 * time.Hour},
+	} {
+		if v.value < v.least || v.value > v.most {
+			bad(v.key, v.value, fmt.Sprintf("between %v and %v", v.least, v.most))
+		}
 	}
 }
 

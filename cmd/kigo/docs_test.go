@@ -124,7 +124,7 @@ func TestDocumentedCommands(t *testing.T) {
 	if found < 10 {
 		t.Errorf("only %d command lines found", found)
 	}
-	for _, wrong := range []string{"judge FILE", "verify --quick FILE", "pins list"} {
+	for _, wrong := range []string{"judge FILE", "verify --fast FILE", "pins list"} {
 		if checkLine(strings.Fields(wrong)) == "" {
 			t.Errorf("kigo %s passes", wrong)
 		}

@@ -3,7 +3,9 @@ package main
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
+	"log/slog"
 	"runtime"
 	"slices"
 	"strings"
@@ -13,6 +15,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"kigo/cpu"
+	"kigo/gpu"
 	"kigo/node/mcm"
 	"kigo/node/verify"
 )
@@ -35,8 +38,11 @@ type engineState struct {
 	SelfTest  string `json:"self_test"` // ok, failed: …, or not run
 	Chosen    bool   `json:"chosen"`    // in use with the settings in force
 
+	Hardware *gpu.Hardware `json:"hardware,omitempty"` // of a GPU
+
 	backend verify.Backend
-	took    time.Duration // of the self-test
+	took    time.Duration      // of the self-test
+	class   verify.RetireClass // when it failed
 }
 
 // engines is the open engines behind a router: each but the oracle watched by
@@ -51,34 +57,48 @@ type engines struct {
 	work map[string]bool // names of engines that have checked something
 }
 
+// engineStates is all engines there are, in the order of preference.
+type engineStates []engineState
+
 // surveyEngines looks at every engine there is, opens those that the machine can
 // run, and has those that all or the settings name give their known answers, side
-// by side.
-func (a *app) surveyEngines(ctx context.Context, all bool) []engineState {
+// by side.  The caller closes what is open.
+func (a *app) surveyEngines(ctx context.Context, all bool) engineStates {
 	cores := cpu.NewCores(a.workers())
-	var states []engineState
+	var gpus, cpus engineStates
 	for _, e := range cpu.Engines() {
 		s := engineState{Name: e.Name, Detail: e.Detail, Reason: e.Reason, Available: e.Available, SelfTest: "not run"}
 		if e.Available {
 			s.backend = e.Open(cores)
 		}
-		states = append(states, s)
+		cpus = append(cpus, s)
 	}
 	var wg sync.WaitGroup
-	for i := range states {
-		s := &states[i]
+	wg.Go(func() { gpus = a.surveyGPUs(ctx, all) })
+	for i := range cpus {
+		s := &cpus[i]
 		if s.backend != nil && (all || a.wanted(s.Name) || s.Name == oracleName) {
 			wg.Go(func() { s.test(ctx) })
 		}
 	}
 	wg.Wait()
+	states := append(gpus, cpus...)
 	for i := range states {
 		s := &states[i]
 		s.Chosen = s.SelfTest == "ok" && a.wanted(s.Name)
 	}
-	return append(states, engineState{
-		Name: cudaName, Detail: "NVIDIA GPUs", SelfTest: "not run", Reason: cudaReason,
-	})
+	return states
+}
+
+// close closes the engines that are open.
+func (states engineStates) close(log *slog.Logger) {
+	for _, s := range states {
+		if s.backend != nil {
+			if err := s.backend.Close(); err != nil {
+				log.Warn("engine does not close", "backend", s.Name, "err", err)
+			}
+		}
+	}
 }
 
 // workers returns how many cores the settings allow.
@@ -90,9 +110,26 @@ func (s *engineState) test(ctx context.Context) {
 	start := time.Now()
 	s.SelfTest = "ok"
 	if err := verify.SelfTest(ctx, s.backend); err != nil {
-		s.SelfTest = failed + err.Error()
+		s.SelfTest, s.class = failed+innermost(err).Error(), verify.KnownAnswer
+		if r := (*verify.RetiredError)(nil); errors.As(err, &r) {
+			s.class = r.Class
+		}
 	}
 	s.took = time.Since(start)
+}
+
+// innermost returns what a backend says is wrong, without the words of those who
+// passed it on.
+func innermost(err error) error {
+	var retired *verify.RetiredError
+	var backend *verify.BackendError
+	switch {
+	case errors.As(err, &retired):
+		return errors.New(retired.Reason)
+	case errors.As(err, &backend):
+		return innermost(backend.Err)
+	}
+	return err
 }
 
 // wanted reports whether the settings let an engine be used.
@@ -101,26 +138,35 @@ func (a *app) wanted(name string) bool {
 	return !names(v.Disable, name) && (len(v.Engine) == 0 || names(v.Engine, name))
 }
 
-// names reports whether a list from the settings names an engine; cuda:0 names
-// cuda, of which it is a part.
+// names reports whether a list from the settings names an engine; cuda names all
+// of cuda:0, cuda:1 and so on.
 func names(list []string, engine string) bool {
 	return slices.ContainsFunc(list, func(name string) bool {
-		kind, _, _ := strings.Cut(name, ":")
-		return kind == engine
+		return name == engine || strings.HasPrefix(engine, name+":")
 	})
 }
 
 // missing returns an error if the settings ask for an engine by name that they
-// also disable, or that can't be used here for a reason.
-func (a *app) missing(name, reason string) error {
+// also disable, or that can't be used here.
+func (a *app) missing(states engineStates) error {
 	v := &a.conf.Verify
-	switch {
-	case !names(v.Engine, name):
-		return nil
-	case names(v.Disable, name):
-		return usagef("engine %s is asked for and disabled too (verify.disable)", name)
-	case reason != "":
-		return usagef("engine %s can't be used here: %s; kigo devices lists those that can", name, reason)
+	for _, name := range v.Engine {
+		if names(v.Disable, name) {
+			return usagef("engine %s is asked for and disabled too (verify.disable)", name)
+		}
+		usable, reason := false, "the machine has no such device, or it is disabled"
+		for _, s := range states {
+			switch {
+			case !names([]string{name}, s.Name) && !(s.Name == cudaName && isGPU(name)):
+			case s.Available:
+				usable = true
+			default:
+				reason = s.Reason
+			}
+		}
+		if !usable {
+			return usagef("engine %s can't be used here: %s; kigo devices lists those that can", name, reason)
+		}
 	}
 	return nil
 }
@@ -130,6 +176,16 @@ func (a *app) missing(name, reason string) error {
 // loudly.
 func (a *app) openEngines(ctx context.Context) (*engines, error) {
 	states := a.surveyEngines(ctx, false)
+	e, err := a.useEngines(ctx, states)
+	if err != nil {
+		states.close(a.log)
+		return nil, err
+	}
+	return e, nil
+}
+
+// useEngines puts the engines chosen behind a router and closes the others.
+func (a *app) useEngines(ctx context.Context, states engineStates) (*engines, error) {
 	if ctx.Err() != nil {
 		return nil, verify.Interrupted(ctx)
 	}
@@ -137,33 +193,39 @@ func (a *app) openEngines(ctx context.Context) (*engines, error) {
 	if oracle.SelfTest != "ok" {
 		return nil, fmt.Errorf("engine %s, which every other is held against, can't be trusted: self-test %s", oracleName, oracle.SelfTest)
 	}
+	if err := a.missing(states); err != nil {
+		return nil, err
+	}
 	e := &engines{work: map[string]bool{}}
 	var backends, bare []verify.Backend
+	var unused engineStates
 	for _, s := range states {
-		if err := a.missing(s.Name, s.Reason); err != nil {
-			return nil, err
-		}
-		switch {
-		case s.Chosen:
+		if s.Chosen {
 			backends = append(backends, e.watch(s.backend, oracle.backend, a))
 			bare = append(bare, s.backend)
+			continue
+		}
+		if s.Name != oracleName { // which is asked even when it isn't chosen
+			unused = append(unused, s)
+		}
+		switch {
 		case strings.HasPrefix(s.SelfTest, failed):
 			a.log.Error("engine fails its known answers and is not used", "backend", s.Name, "err", s.SelfTest)
+			if a.metrics != nil {
+				a.metrics.Retired(s.Name, s.class)
+			}
+		case isDevice(s.Name) && !s.Available:
+			a.log.Warn("GPU can't be used", "backend", s.Name, "device", s.Detail, "err", s.Reason)
 		}
 	}
 	if len(backends) == 0 {
 		return nil, a.noEngine()
 	}
+	unused.close(a.log)
 	e.Router = verify.NewRouter(a.log, a.metrics, backends...)
 	e.miner = verify.NewRouter(a.log, nil, bare...) // closed with the other
 	return e, nil
 }
-
-// The engine to come.
-const (
-	cudaName   = "cuda"
-	cudaReason = "not built: this version of Kigo has no CUDA engine"
-)
 
 // failed begins what is said of an engine that errs on known answers.
 const failed = "failed: "
@@ -185,10 +247,14 @@ func (e *engines) watch(b verify.Backend, oracle verify.Verifier, a *app) verify
 	return verify.Audited(b, oracle, verify.AuditOptions{Sample: a.conf.Verify.AuditRate, Log: a.log, Metrics: a.metrics})
 }
 
-// distrusted reports whether an engine was found out: then what it has called
-// valid before may be wrong too.
+// distrusted reports whether an engine was found to compute wrongly: then what it
+// has called valid before may be wrong too.  One that failed or hung told nothing.
 func (e *engines) distrusted() bool {
-	return slices.ContainsFunc(e.Status(), func(s verify.Status) bool { return s.Retired })
+	return slices.ContainsFunc(e.Status(), func(s verify.Status) bool {
+		var r *verify.RetiredError
+		honest := errors.As(s.Err, &r) && (r.Class == verify.Failed || r.Class == verify.Hung)
+		return s.Retired && !honest
+	})
 }
 
 // noted notes that a backend has been used.
@@ -228,61 +294,4 @@ func list(names []string) string {
 		return "none"
 	}
 	return strings.Join(names, ", ")
-}
-
-func newDevices(a *app) *cobra.Command {
-	var asJSON bool
-	cmd := &cobra.Command{
-		Use:   "devices",
-		Short: "List engines and hardware, with self-test",
-		Long: `Devices lists every engine, whether this machine can run it and why not, and
-whether it gives the known answers.  The first usable one in the list is
-preferred; small batches go to the engine that is quickest with them.`,
-		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			states := a.surveyEngines(cmd.Context(), true)
-			if err := verify.Interrupted(cmd.Context()); err != nil {
-				return err
-			}
-			if asJSON {
-				if err := writeJSON(cmd.OutOrStdout(), states); err != nil {
-					return err
-				}
-			} else if err := printDevices(cmd, states); err != nil {
-				return err
-			}
-			for _, s := range states {
-				if s.Available && s.SelfTest != "ok" {
-					return fmt.Errorf("engine %s fails its self-test", s.Name)
-				}
-			}
-			return nil
-		},
-	}
-	cmd.Flags().BoolVar(&asJSON, "json", false, "print a JSON list")
-	engineFlags{}.add(cmd)
-	return cmd
-}
-
-func printDevices(cmd *cobra.Command, states []engineState) error {
-	t := newTable(cmd.OutOrStdout())
-	fmt.Fprintln(t, "ENGINE\tUSED\tSELF-TEST\tWHAT IT IS")
-	for _, s := range states {
-		use, detail := "no", s.Detail
-		if s.Chosen {
-			use = "yes"
-		}
-		test := s.SelfTest
-		if s.backend != nil {
-			test = fmt.Sprintf("%s, %s", test, s.took.Round(100*time.Microsecond))
-		}
-		switch {
-		case !s.Available:
-			detail += " (" + s.Reason + ")"
-		case !s.Chosen && s.SelfTest == "ok":
-			detail += " (switched off)"
-		}
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\n", s.Name, use, test, detail)
-	}
-	return t.Flush()
 }

@@ -51,8 +51,27 @@ var program = sync.OnceValues(func() (string, error) {
 // A process is a run of the program that may still go on.
 type process struct {
 	*exec.Cmd
-	ctx            context.Context
-	stdout, stderr bytes.Buffer
+	ctx    context.Context
+	stdout bytes.Buffer // whole when the process has ended
+	stderr journal
+}
+
+// A journal can be read while it is written.
+type journal struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (j *journal) Write(p []byte) (int, error) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.b.Write(p)
+}
+
+func (j *journal) String() string {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.b.String()
 }
 
 // start prepares and starts a run with the portable engine alone, unless args say

@@ -16,7 +16,9 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
+	"kigo/gpu"
 	"kigo/node/branch"
 	"kigo/node/evidence"
 	"kigo/node/fault"
@@ -34,16 +36,33 @@ import (
 // read as settings.
 type networkFlags struct {
 	noMemory bool
+	keeps    bool // the command has no flag --no-memory
 }
 
 func (f *networkFlags) add(cmd *cobra.Command) {
+	f.addCalls(cmd)
+	f.keeps = false
+	cmd.Flags().Duration("timeout", defaults["scan.timeout"].(time.Duration), "give up after this time")
+	cmd.Flags().BoolVar(&f.noMemory, "no-memory", false, "remember nothing on disk, neither of before nor for later")
+}
+
+// addCalls adds those of commands that can't do without memory, too.
+func (f *networkFlags) addCalls(cmd *cobra.Command) {
 	fs := cmd.Flags()
+	f.keeps = true
 	fs.Int("port", defaults["network.port"].(int), "where all peers listen")
-	fs.Duration("timeout", defaults["scan.timeout"].(time.Duration), "give up after this time")
 	fs.Duration("retry", defaults["scan.retry"].(time.Duration), "pause before a peer that gave no proof, though it answered, is asked again")
 	fs.String("data-dir", "", "`FOLDER` for what is remembered (default: kigo in the user's state folder)")
-	fs.BoolVar(&f.noMemory, "no-memory", false, "remember nothing on disk, neither of before nor for later")
 	engineFlags{}.add(cmd)
+}
+
+// addPeerFlags adds the flags of commands that find their peers themselves.
+func addPeerFlags(fs *pflag.FlagSet) {
+	fs.StringSlice("peer", nil, "ask this `ADDRESS` or host name first; may be given again")
+	fs.String("core-file", "", "a `FILE` with more of them, one to a line, as the C node's start list")
+	fs.Bool("private", false, "call addresses of private networks too")
+	fs.Int("quorum-peers", defaults["scan.quorum-peers"].(int), "proven peers that a quorum takes")
+	fs.Int("quorum-groups", defaults["scan.quorum-groups"].(int), "groups that they have to come from")
 }
 
 // A network is what a command that calls peers works with.
@@ -56,7 +75,11 @@ type network struct {
 	kept     keeper     // of what is remembered
 	serves   bool       // what is kept at a listener
 	options  scan.Options
-	unkept   error // why what the last scan found is not kept
+	calls    *peer.Metrics
+	pin      *tfile.Pin    // nil: none
+	floor    *proof.Anchor // nil: none
+	base     proof.Anchor  // of the own chain; zero: the genesis
+	unkept   error         // why what the last scan found is not kept
 }
 
 // A keeper is a memory that tells what evidence it has.
@@ -89,7 +112,14 @@ func (a *app) openNetwork(ctx context.Context, f *networkFlags) (_ *network, err
 	if f.noMemory {
 		n.kept = new(memory.RAM)
 	} else {
-		if n.memory, err = a.openMemory(pin, memory.NewMetrics(n.registry)); err != nil {
+		if n.memory, err = a.openMemory(pin, memory.NewMetrics(n.registry)); err != nil && refusal(err) != nil {
+			advice := "name another folder with --data-dir"
+			if !f.keeps {
+				advice += ", or use --no-memory"
+			}
+			return nil, usagef("data.dir: %v; %s", refusal(err), advice)
+		}
+		if err != nil {
 			return nil, err
 		}
 		n.kept = n.memory
@@ -110,17 +140,22 @@ func newRegistry() *prometheus.Registry {
 
 // open makes all that needs neither files nor a memory.
 func (n *network) open(ctx context.Context) (err error) {
-	n.metrics = verify.NewMetrics(n.registry)
+	n.metrics, n.gpuMetrics = verify.NewMetrics(n.registry), gpu.NewMetrics(n.registry)
 	if n.engines, err = n.openEngines(ctx); err != nil {
 		return err
 	}
-	n.merged = verify.Coalesce(n.engines, mergeTo, mergeWait)
+	var work verify.Verifier = n.engines
+	if watchWork != nil {
+		work = watchWork(work)
+	}
+	n.merged = verify.Coalesce(work, mergeTo, mergeWait)
 	o, c := &n.options, &n.conf
+	n.calls = peer.NewMetrics(n.registry)
 	o.Verifier = verify.Cached(n.merged, knownTrailers, n.metrics)
 	o.Client = peer.NewClient(peer.Options{
 		Port:     uint16(c.Network.Port),
 		Timeouts: peer.DefaultTimeouts(),
-		Metrics:  peer.NewMetrics(n.registry),
+		Metrics:  n.calls,
 	})
 	o.Book = scan.NewBook(scan.BookOptions{Private: c.Network.Private, Groups: fault.Groups{Bits: c.Network.GroupBits}, Own: ownAddresses()})
 	o.Quorum = branch.Quorum{Peers: c.Scan.QuorumPeers, Groups: c.Scan.QuorumGroups}
@@ -182,7 +217,11 @@ func (n *network) readAnchors() (pin *tfile.Pin, err error) {
 	if pin != nil {
 		n.options.Proof.Base = pin.Height
 	}
+	n.pin = pin
 	floor, err := read("chain.floor", n.conf.Chain.Floor)
+	if floor != nil {
+		n.floor = &proof.Anchor{Num: floor.Height, Hash: floor.Hash, Weight: floor.Weight, Fixed: true}
+	}
 	if err == nil && pin != nil && floor != nil && floor.Height < pin.Height {
 		err = usagef("chain.floor: block %d of %s comes before block %d of the pin", floor.Height, n.conf.Chain.Floor, pin.Height)
 	}
@@ -229,17 +268,13 @@ func (a *app) openMemory(pin *tfile.Pin, m *memory.Metrics) (*memory.DB, error) 
 		return nil, err
 	}
 	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return nil, usagef("data.dir: %v; name another folder with --data-dir, or use --no-memory", err)
+		return nil, err
 	}
 	id := memory.Identity{Network: wire.Network, Rules: rules.Version}
 	if pin != nil {
 		id.Pin = pin.SHA256
 	}
-	db, err := memory.Open(filepath.Join(dir, memoryName), id, memory.Options{Log: a.log, Metrics: m})
-	if refusal(err) != nil {
-		return nil, usagef("data.dir: %v; name another folder with --data-dir, or use --no-memory", refusal(err))
-	}
-	return db, err
+	return memory.Open(filepath.Join(dir, memoryName), id, memory.Options{Log: a.log, Metrics: m})
 }
 
 // refusal returns the part of an error that is the system's refusal to open a file,

@@ -329,7 +329,7 @@ func TestEvidence(t *testing.T) {
 
 func TestChaosList(t *testing.T) {
 	out := kigo(t, "chaos", "--list").want(t, exitOK)
-	var list []struct{ Name, Family, Summary, Expected string }
+	var list []struct{ Name, Family, Summary, Expected, Sync string }
 	fromJSON(t, kigo(t, "chaos", "--list", "--json").want(t, exitOK), &list)
 	if len(list) < 40 {
 		t.Errorf("only %d kinds", len(list))

@@ -17,9 +17,9 @@ import (
 	"kigo/node/verify"
 )
 
-// powBatch is how many trailers kigo pow checks at a time at most: enough for all
-// engines to be near their best, and some seconds' work for the slowest, so that
-// progress shows.
+// powBatch is how many trailers kigo pow checks at a time at most without a GPU:
+// enough for all engines to be near their best, and some seconds' work for the
+// slowest, so that progress shows.
 const powBatch = 8192
 
 // A powLine is what kigo pow --jsonl prints for one trailer.
@@ -98,7 +98,7 @@ func (a *app) pow(cmd *cobra.Command, name string, in io.Reader, asJSON, lines b
 	}
 	start := time.Now()
 	bar := newProgress(cmd.ErrOrStderr(), "trailers")
-	report, rest, err := powStream(cmd, engines, in, each, func(done int64) {
+	report, rest, err := powStream(cmd, engines, max(powBatch, engines.batch()), in, each, func(done int64) {
 		bar.tell(done, -1, engines.used())
 		out.Flush() // a reader of our pipe sees what is known; its error shows at the end
 	})
@@ -131,12 +131,12 @@ func (a *app) pow(cmd *cobra.Command, name string, in io.Reader, asJSON, lines b
 	return nil
 }
 
-// powStream checks all whole trailers of in, tells each (unless it is nil), and
-// returns the counts and how many bytes of a broken trailer were left.
-func powStream(cmd *cobra.Command, v verify.Verifier, in io.Reader, each func(int64, *mcm.Trailer, *verify.Result) error, tell func(int64)) (*powReport, int, error) {
+// powStream checks all whole trailers of in, so many at a time at most, tells each
+// (unless it is nil), and returns the counts and how many bytes of a broken trailer were left.
+func powStream(cmd *cobra.Command, v verify.Verifier, most int, in io.Reader, each func(int64, *mcm.Trailer, *verify.Result) error, tell func(int64)) (*powReport, int, error) {
 	report := &powReport{}
-	batch := make([]mcm.Trailer, powBatch)
-	results := make([]verify.Result, powBatch)
+	batch := make([]mcm.Trailer, most)
+	results := make([]verify.Result, most)
 	g := gather(in)
 	defer close(g.stop)
 	for {

@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"kigo/gpu"
 	"kigo/node/verify"
 )
 
@@ -21,6 +22,8 @@ type app struct {
 	level    slog.LevelVar
 	log      *slog.Logger    // of that level, to the screen
 	metrics  *verify.Metrics // of the engines, nil where nobody sees them
+
+	gpuMetrics *gpu.Metrics // nil likewise
 }
 
 func newRoot(stdin io.Reader, stdout, stderr io.Writer) *cobra.Command {
@@ -75,7 +78,7 @@ proven quorum, 130 interrupted.`,
 
 	root.AddCommand(
 		newVerify(a), newPow(a), newShow(a), newSynth(a), newDevices(a), newBench(a),
-		newPins(a), newScan(a), newCheck(a), newChaos(a), newEvidence(a), newConfig(a), newVersion(), newMan(),
+		newPins(a), newRun(a), newHealth(a), newScan(a), newCheck(a), newChaos(a), newDemo(a), newEvidence(a), newExport(a), newConfig(a), newVersion(), newMan(),
 	)
 	root.InitDefaultCompletionCmd() // it keeps the output that is set now
 	root.SetHelpCommand(newHelp(root))

@@ -62,11 +62,7 @@ has a quorum.`,
 		},
 	}
 	fs := cmd.Flags()
-	fs.StringSlice("peer", nil, "ask this `ADDRESS` or host name first; may be given again")
-	fs.String("core-file", "", "a `FILE` with more of them, one to a line, as the C node's start list")
-	fs.Bool("private", false, "call addresses of private networks too")
-	fs.Int("quorum-peers", defaults["scan.quorum-peers"].(int), "proven peers that a quorum takes")
-	fs.Int("quorum-groups", defaults["scan.quorum-groups"].(int), "groups that they have to come from")
+	addPeerFlags(fs)
 	fs.BoolVar(&f.all, "all", false, "list every peer, however many there are")
 	fs.BoolVar(&f.json, "json", false, "print one JSON object")
 	fs.DurationVar(&f.every, "every", 0, "scan again after this time, until interrupted")
@@ -116,7 +112,8 @@ func (a *app) scan(cmd *cobra.Command, f *scanFlags) (err error) {
 		return cmp.Or(n.unkept, err)
 	}
 	n.serves = n.conf.API.Listen != ""
-	return n.serve(ctx, f.every, func(ctx context.Context, publish func(*scan.Report)) error {
+	var last atomic.Pointer[scan.Report]
+	return n.serve(ctx, last.Load, nil, 2*f.every, func(ctx context.Context) error {
 		tick := time.NewTicker(f.every)
 		defer tick.Stop()
 		for {
@@ -124,7 +121,7 @@ func (a *app) scan(cmd *cobra.Command, f *scanFlags) (err error) {
 			if err != nil {
 				return err
 			}
-			publish(r)
+			last.Store(r)
 			select {
 			case <-tick.C:
 			case <-ctx.Done():
@@ -168,9 +165,9 @@ func (n *network) watched(ctx context.Context, what string, run func(context.Con
 	return r, err
 }
 
-// serve runs work, which scans again and again, beside the listeners that the
-// settings name.
-func (n *network) serve(ctx context.Context, every time.Duration, work func(ctx context.Context, publish func(*scan.Report)) error) error {
+// serve runs work beside the listeners that the settings name.  They show what last
+// returns, which is news for as long as maxAge, and the node, unless it is nil.
+func (n *network) serve(ctx context.Context, last func() *scan.Report, nd api.Node, maxAge time.Duration, work func(ctx context.Context) error) error {
 	status, err := n.listen("api.listen", n.conf.API.Listen)
 	if err != nil {
 		return err
@@ -188,23 +185,24 @@ func (n *network) serve(ctx context.Context, every time.Duration, work func(ctx 
 	serve := func(ln net.Listener, h http.Handler) {
 		serving.Go(func() {
 			err := api.Serve(ctx, ln, h)
-			cancel(err) // scans that nobody can look at end too
+			cancel(err) // work that nobody can look at ends too
 			failed <- err
 		})
 	}
-	s := &source{network: n}
+	s := &source{network: n, last: last}
 	if status != nil {
 		b := build()
 		serve(status, api.New(api.Options{
-			Source: s, Registry: n.registry, Log: n.log,
+			Source: s, Node: nd, Registry: n.registry, Log: n.log,
 			Build:      api.Build{Version: b.Version, Revision: b.Revision, Go: b.Go},
-			MaxScanAge: max(api.DefaultMaxAge, 2*every),
+			MaxScanAge: max(api.DefaultMaxAge, maxAge),
+			MaxTipAge:  n.conf.Node.Stale,
 		}))
 	}
 	if profiles != nil {
 		serve(profiles, api.Profiles())
 	}
-	err = work(ctx, s.last.Store)
+	err = work(ctx)
 	cancel(nil)
 	serving.Wait()
 	close(failed)
@@ -230,11 +228,11 @@ func (n *network) listen(key, address string) (net.Listener, error) {
 // A source is what the listener shows.
 type source struct {
 	*network
-	last atomic.Pointer[scan.Report]
+	last func() *scan.Report
 }
 
 // Report implements api.Source.
-func (s *source) Report() *scan.Report { return s.last.Load() }
+func (s *source) Report() *scan.Report { return s.last() }
 
 // Evidence implements api.Source.
 func (s *source) Evidence(context.Context) ([]*evidence.Record, error) { return s.kept.Evidence() }
@@ -243,7 +241,7 @@ func (s *source) Evidence(context.Context) ([]*evidence.Record, error) { return 
 func (s *source) Engines() []api.EngineStatus {
 	var all []api.EngineStatus
 	for _, e := range s.engines.Status() {
-		status := api.EngineStatus{Name: e.Info.Name, Retired: e.Retired}
+		status := api.EngineStatus{Name: e.Info.Name, Retired: e.Retired, Rate: e.Rate}
 		if e.Err != nil {
 			status.Detail = e.Err.Error()
 		}

@@ -24,6 +24,7 @@ type verifyReport struct {
 	ProvenWeight mcm.Weight    `json:"proven_weight"`
 	PoW          powCounts     `json:"pow"`
 	PoWChecked   bool          `json:"pow_checked"` // false: the verdict is on structure only
+	Quick        *quickVerdict `json:"quick,omitempty"`
 	Valid        bool          `json:"valid"`
 	Errors       []verifyError `json:"errors"`
 	MoreErrors   int64         `json:"more_errors,omitempty"`
@@ -51,11 +52,11 @@ type verifyError struct {
 }
 
 type verifyFlags struct {
-	json, noPow, segment, all, resume bool
-	from                              uint64
-	now                               int64
-	pin                               string
-	engines                           engineFlags
+	json, noPow, segment, all, resume, quick bool
+	from                                     uint64
+	now                                      int64
+	pin                                      string
+	engines                                  engineFlags
 }
 
 func newVerify(a *app) *cobra.Command {
@@ -71,6 +72,7 @@ was expected; with --all it goes on and lists every bad one.
 FILE may be - for standard input.`,
 		Example: `  kigo verify tfile.dat
   kigo verify --resume tfile.dat          an interrupted run goes on
+  kigo verify --quick tfile.dat           first what a draw shows, then the rest
   kigo verify --segment proof.bin         a piece that begins anywhere
   kigo verify --no-pow --json tfile.dat   structure and weight only, for scripts`,
 		Args: cobra.ExactArgs(1),
@@ -88,6 +90,7 @@ FILE may be - for standard input.`,
 	cmd.Flags().BoolVar(&f.all, "all", false, "go on after a bad trailer and list every one")
 	cmd.Flags().Int64Var(&f.now, "now", 0, "take `UNIX` seconds as the time, for the rule about the future (default: the clock)")
 	cmd.Flags().BoolVar(&f.resume, "resume", false, "go on where an earlier run was interrupted; FILE.kigo keeps how far proof of work is proven")
+	cmd.Flags().BoolVar(&f.quick, "quick", false, "first draw trailers by weight, say what that establishes, then go on to certainty")
 	cmd.Flags().StringVar(&f.pin, "pin", "", "skip proof of work up to the pin in `PINFILE`, if the file has the pinned bytes (see kigo pins)")
 	f.engines.add(cmd)
 	return cmd
@@ -103,8 +106,8 @@ func (a *app) verify(cmd *cobra.Command, name string, f *verifyFlags) error {
 	if f.segment && f.pin != "" {
 		return usagef("--pin vouches for a file from the genesis on, so it doesn't go with --segment")
 	}
-	if f.noPow && (f.resume || f.pin != "" || f.from != 0) {
-		return usagef("--no-pow checks no proof of work, so it doesn't go with --resume, --pin or --from-height")
+	if f.noPow && (f.resume || f.quick || f.pin != "" || f.from != 0) {
+		return usagef("--no-pow checks no proof of work, so it doesn't go with --resume, --quick, --pin or --from-height")
 	}
 	if f.resume {
 		if name == "-" {
@@ -135,6 +138,23 @@ func (a *app) verify(cmd *cobra.Command, name string, f *verifyFlags) error {
 		defer engines.Close()
 		opts.Verifier = engines
 		opts.Distrust = engines.distrusted
+		opts.Batch = engines.batch()
+	}
+	var sampled *quickVerdict
+	if f.quick {
+		if in.file == nil {
+			return usagef("--quick draws from all over the file, so it needs a regular one, and %s is none", name)
+		}
+		from := opts.PowFrom
+		if opts.Pin != nil {
+			from = max(from, opts.Pin.Height+1)
+		}
+		if sampled, err = quick(cmd.Context(), in.file, in.size, from, engines); err != nil {
+			return err
+		}
+		if sampled != nil {
+			fmt.Fprintf(cmd.ErrOrStderr(), "quick verdict: %s\n", sampled.text())
+		}
 	}
 	bar := newProgress(cmd.ErrOrStderr(), "trailers")
 	opts.Progress = func(p tfile.Progress) {
@@ -161,6 +181,7 @@ func (a *app) verify(cmd *cobra.Command, name string, f *verifyFlags) error {
 		return err
 	}
 	out := newVerifyReport(name, report, engines.names())
+	out.Quick = sampled
 	if f.json {
 		err = writeJSON(cmd.OutOrStdout(), out)
 	} else {
@@ -233,6 +254,9 @@ func printVerify(w io.Writer, out *verifyReport, r *tfile.Report, f *verifyFlags
 			fmt.Fprintf(t, ", %s before block %d skipped", count(out.PoW.Skipped), f.from)
 		}
 		fmt.Fprintf(t, "\nengine\t%s\n", list(out.Engines))
+		if out.Quick != nil {
+			fmt.Fprintf(t, "quick\t%s\n", out.Quick.text())
+		}
 	}
 	fmt.Fprintf(t, "time\t%s, %s trailers/s\n", r.Elapsed.Round(time.Millisecond), count(int64(out.Rate)))
 	if err := t.Flush(); err != nil {

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"runtime"
 	"runtime/debug"
+	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 )
@@ -32,6 +34,8 @@ func build() buildInfo {
 			switch {
 			case s.Key == "CGO_ENABLED":
 				b.Cgo = s.Value == "1"
+			case s.Key == "-tags":
+				b.CUDA = slices.Contains(strings.Split(s.Value, ","), "cuda")
 			case s.Key == "vcs.revision" && b.Revision == "":
 				b.Revision = s.Value
 			}

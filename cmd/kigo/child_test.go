@@ -118,7 +118,7 @@ type workLog struct {
 	steps   []string
 	died    string     // the step at which it killed itself; empty: it didn't
 	batches [][]string // of trailers, in the order in which they were begun
-	drawn   int        // trailers of the first batch when a weight was known: a sample, if not all
+	drawn   int        // trailers of the first batch when a weight was known, a sample if not all, until it is remembered
 }
 
 // has reports whether it was given a trailer.
@@ -128,9 +128,13 @@ func (w *workLog) has(id string) bool {
 
 func readWorkLog(t testing.TB, file string) (w workLog) {
 	t.Helper()
-	weighed := false
+	weighed, remembered := false, false
 	for line := range strings.Lines(string(readFile(t, file))) {
-		switch word, rest, _ := strings.Cut(strings.TrimSpace(line), " "); word {
+		word, rest, _ := strings.Cut(strings.TrimSpace(line), " ")
+		if rest == "sync.sampled" {
+			w.drawn, remembered = 0, true
+		}
+		switch word {
 		case "step":
 			w.steps = append(w.steps, rest)
 			weighed = weighed || rest == "sync.exact"
@@ -138,7 +142,7 @@ func readWorkLog(t testing.TB, file string) (w workLog) {
 			w.died = rest
 		case "work":
 			w.batches = append(w.batches, strings.Fields(rest))
-			if weighed && w.drawn == 0 {
+			if weighed && !remembered && w.drawn == 0 {
 				w.drawn = len(w.batches[len(w.batches)-1])
 			}
 		}

@@ -183,8 +183,8 @@ func (c *crashTest) wantFile(what string, want *chaos.Chain) {
 
 // wantLittleTwice fails if trailers were checked again after kills, but for one batch
 // each: the one that was under way, or done and not yet written down.  Proofs of tips
-// are checked by every life anew, and so is the sample of a branch whose work is still
-// unproven when its weight is known, which nobody may know beforehand.
+// are checked by every life anew, and a sample of a branch whose life ended before it
+// was remembered.
 func (c *crashTest) wantLittleTwice(what string) (again int) {
 	c.Helper()
 	const proof = mcm.ProofTrailers

@@ -357,7 +357,7 @@ func TestSharedHistory(t *testing.T) {
 			for _, p := range two {
 				asked += len(p.Counts().Ranges)
 			}
-			if distinct, _ = w.Work.Counts(); !together && (twice > 0 || asked > 15) {
+			if distinct, _ = w.Work.Counts(); !together && (twice > 0 || asked > 22) {
 				t.Errorf("%d of %d trailers checked twice, %d ranges asked of the second branch", twice, distinct, asked)
 			}
 			if twice > distinct/2 {

@@ -19,6 +19,10 @@ import (
 // the one that was found first among them.
 const maxVersions = 4
 
+// maxAttempts is how often those who state one weight are asked for their version, when
+// one of them serves what is invalid: the next one may be honest.
+const maxAttempts = 8
+
 // A voice is those who state one and the same weight for what is below version 3.
 type voice struct {
 	below  mcm.Weight
@@ -34,7 +38,7 @@ func (d *download) versions(ctx context.Context) error {
 	if d.others == nil {
 		d.others = map[mcm.Weight]bool{}
 	}
-	for len(d.others) < maxVersions-1 {
+	for attempts := 0; len(d.others) < maxVersions-1; {
 		h, err := d.heights()
 		if err != nil || h.right() {
 			return err
@@ -43,9 +47,16 @@ func (d *download) versions(ctx context.Context) error {
 		if v == nil {
 			return nil
 		}
-		d.others[v.below] = true
-		d.s.look(v.below, d.o.Now())
-		if err := d.compare(ctx, v, h); err != nil {
+		liars, err := d.compare(ctx, v, h)
+		for _, a := range liars {
+			d.sources.find(a).lied = true
+		}
+		if attempts++; err != nil || len(liars) == 0 || attempts == maxAttempts {
+			d.others[v.below] = true
+			d.s.look(v.below, d.o.Now())
+			attempts = 0
+		}
+		if err != nil {
 			return err
 		}
 	}
@@ -62,10 +73,7 @@ func (h *heights) otherVoice(all []Supporter, looked map[mcm.Weight]bool, skip f
 		if !ok || skip(by) {
 			continue
 		}
-		below, _ := by.Claim.Weight.Sub(at.weight)
-		if less, _ := below.Sub((mcm.Weight{}).AddDifficulty(at.difficulty)); at.last && (less == h.below || h.want != nil && less == *h.want) {
-			below = less // with the tip itself
-		}
+		below := h.stated(by, at)
 		if below == h.below || looked[below] || h.want != nil && below != *h.want {
 			continue
 		}
@@ -84,6 +92,27 @@ func (h *heights) otherVoice(all []Supporter, looked map[mcm.Weight]bool, skip f
 		}
 	}
 	return most
+}
+
+// stated returns what a supporter says is below version 3, whose tip is at that height.
+func (h *heights) stated(by *Supporter, at height) mcm.Weight {
+	below, _ := by.Claim.Weight.Sub(at.weight)
+	if less, _ := below.Sub((mcm.Weight{}).AddDifficulty(at.difficulty)); at.last && (less == h.below || h.want != nil && less == *h.want) {
+		return less // with the tip itself
+	}
+	return below
+}
+
+// backers returns how many groups state the weight of the history that was found.
+func (h *heights) backers(all []Supporter) int {
+	groups := map[netip.Prefix]bool{}
+	for i := range all {
+		by := &all[i]
+		if at, ok := h.above[by.Claim.Hash]; ok && h.stated(by, at) == h.below {
+			groups[by.Group] = true
+		}
+	}
+	return len(groups)
 }
 
 // A height is what a trailer weighs above block 0xa06ff.
@@ -147,10 +176,12 @@ type reader interface {
 }
 
 // compare fetches another version, as far as it differs, and takes it if it is what the
-// floor rests on, or where there is no floor has more worked weight.
-func (d *download) compare(ctx context.Context, v *voice, h *heights) (err error) {
+// floor rests on, or where there is no floor has more worked weight, or as much and more
+// groups that state it.  liars are those who served something invalid instead.
+func (d *download) compare(ctx context.Context, v *voice, h *heights) (liars []netip.Addr, err error) {
 	low, _, _ := d.staging.Bounds()
-	return d.s.compare(ctx, d.b, v, h, d.staging, low, func(sub *download) error {
+	tie := len(v.groups) > h.backers(d.b.Supporters)
+	return d.s.compare(ctx, d.b, v, h, tie, d.staging, low, func(sub *download) error {
 		if _, err := sub.takeOver(d.staging, true); err != nil {
 			return err
 		}
@@ -158,13 +189,14 @@ func (d *download) compare(ctx context.Context, v *voice, h *heights) (err error
 	})
 }
 
-// compare is download.compare with what there is in mine, from block low on.  take makes
-// the version, which begins with its bottom and ends with block 0xa0700, the one to have.
-func (s *Syncer) compare(ctx context.Context, b *Branch, v *voice, h *heights, mine reader, low mcm.BlockNum, take func(*download) error) (err error) {
+// compare is download.compare with what there is in mine, from block low on.  tie says
+// whether as much work is enough.  take makes the version, which begins with its bottom
+// and ends with block 0xa0700, the one to have.
+func (s *Syncer) compare(ctx context.Context, b *Branch, v *voice, h *heights, tie bool, mine reader, low mcm.BlockNum, take func(*download) error) (liars []netip.Addr, err error) {
 	log := s.o.Log.With("groups", len(v.groups), "below", v.below)
 	sub, err := s.newVersion(ctx, b, v, mine)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	taken := false
 	defer func() {
@@ -181,7 +213,7 @@ func (s *Syncer) compare(ctx context.Context, b *Branch, v *voice, h *heights, m
 	from, ok, err := sub.parting(ctx, mine, low)
 	if err != nil || !ok {
 		log.Info("sync: another history was stated and is not served", "err", err)
-		return err
+		return nil, err
 	}
 	sub.bottom = from
 	err = sub.fetchVersion(ctx, mine, low)
@@ -191,24 +223,25 @@ func (s *Syncer) compare(ctx context.Context, b *Branch, v *voice, h *heights, m
 	case errors.As(err, &bad):
 		for _, c := range bad.faults {
 			sub.suspect(bad.ID, bad.ID, sub.sources.find(c.Peer), c)
+			liars = append(liars, c.Peer)
 		}
 		log.Info("sync: another history is invalid", "bnum", bad.at, "err", err)
-		return nil
+		return liars, nil
 	case errors.As(err, &stuck), errors.Is(err, errNoVersion):
 		log.Info("sync: another history can't be had", "err", err)
-		return nil
+		return nil, nil
 	case err != nil:
-		return err
+		return nil, err
 	}
 	weight, work, err := oldSums(mine, from)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	other, theirs, err := oldSums(sub.staging, from)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	more := theirs.Cmp(work) > 0
+	more := theirs.Cmp(work) > 0 || tie && theirs == work
 	if h.want != nil {
 		below, _ := h.below.Sub(weight)
 		below, _ = below.Add(other)
@@ -216,10 +249,10 @@ func (s *Syncer) compare(ctx context.Context, b *Branch, v *voice, h *heights, m
 	}
 	log.Warn("sync: there is another history below version 3", "fork", from, "work", theirs, "ours", work, "taken", more)
 	if !more {
-		return nil
+		return nil, nil
 	}
 	taken = true
-	return take(sub)
+	return nil, take(sub)
 }
 
 // errNoVersion says that what a peer has isn't a version of the history.

@@ -68,19 +68,26 @@ func (r *run) pasts(ctx context.Context) error {
 			h.above[at.Hash] = height{above, !rules.AddsWeight(&ts[0]), ts[0].WorkDifficulty()}
 		}
 	}
-	looked := r.s.recent(o.Now())
-	for range maxVersions - 1 {
-		v := h.otherVoice(b.Supporters, looked, func(by *Supporter) bool { return !o.Accounts.MayServe(by.Addr, o.Now()) })
+	looked, lied := r.s.recent(o.Now()), map[netip.Addr]bool{}
+	for range maxAttempts {
+		v := h.otherVoice(b.Supporters, looked, func(by *Supporter) bool {
+			return lied[by.Addr] || !o.Accounts.MayServe(by.Addr, o.Now())
+		})
 		if v == nil {
 			return nil
 		}
-		r.s.look(v.below, o.Now())
-		looked[v.below] = true
 		taken := false
-		err := r.s.compare(ctx, b, v, h, o.Chain, o.Base.Num, func(sub *download) error {
+		liars, err := r.s.compare(ctx, b, v, h, false, o.Chain, o.Base.Num, func(sub *download) error {
 			taken = true
 			return r.takePast(sub)
 		})
+		for _, a := range liars {
+			lied[a] = true
+		}
+		if len(liars) == 0 {
+			r.s.look(v.below, o.Now())
+			looked[v.below] = true
+		}
 		if errors.Is(err, chain.ErrRoom) {
 			return nil // another time
 		}

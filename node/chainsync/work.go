@@ -13,6 +13,7 @@ import (
 	"kigo/node/chain"
 	"kigo/node/fault"
 	"kigo/node/mcm"
+	"kigo/node/memory"
 	"kigo/node/pow"
 	"kigo/node/proof"
 	"kigo/node/rules"
@@ -111,8 +112,12 @@ func (w *workshop) elsewhere(g *chain.Staging, ts []mcm.Trailer) bool {
 // returns what verify does.
 func (w *workshop) sample(ctx context.Context, g *chain.Staging, ts []mcm.Trailer) error {
 	bad, err := w.check(ctx, ts, nil, true)
-	if err != nil || len(bad) == 0 {
+	if err != nil {
 		return err
+	}
+	if len(bad) == 0 {
+		w.remember(ts)
+		return nil
 	}
 	return w.invalid(g, &ts[bad[0].index], bad[0].finding, "sample")
 }
@@ -241,6 +246,23 @@ func pick(sums []float64, n int, draw func(n int) int) []int {
 	}
 	slices.Sort(picked)
 	return slices.Compact(picked)
+}
+
+// remember keeps the ids of trailers that were found good across a restart.  A staging
+// notes whole spans, and single trailers would tear its spans apart.
+func (w *workshop) remember(ts []mcm.Trailer) {
+	if w.o.Memory == nil {
+		return
+	}
+	var c memory.Changes
+	for i := range ts {
+		if proof.IsWorked(&ts[i]) {
+			c.Verified = append(c.Verified, proof.ID(&ts[i]))
+		}
+	}
+	if err := w.o.Memory.Save(w.o.Now(), &c); err != nil {
+		w.o.Log.Warn("sync: samples were not saved", "err", err)
+	}
 }
 
 // sampled draws n trailers of the spans of g, each with probability in proportion to

@@ -87,11 +87,14 @@ cuda-toolchain: ## install nvcc as Debian packages it (1.6 GB; as root)
 
 ##@ Test
 
+# What takes longest, mostly waiting, begins first.
+SLOW := ./node/chaos ./cmd/kigo ./node/chainsync
+
 .PHONY: test
 test: ready $(if $(NO_CUDA),,fakegpu) ## run all tests, then the quick ones under the race detector
-	$(if $(NO_CUDA),,.ci/nvcc run )$(GO) test ./...
+	$(if $(NO_CUDA),,.ci/nvcc run )$(GO) test $(SLOW) ./...
 ifneq ($(RACE),)
-	$(GO) test -race -short ./cmd/... ./node/... ./cpu/internal/...
+	$(GO) test -race -short $(SLOW) ./cmd/... ./node/... ./cpu/internal/...
 	$(GO) test -race -short -run 'Conformance/.*/(concurrent|cancelled)' ./cpu
 endif
 

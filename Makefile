@@ -94,7 +94,8 @@ SLOW := ./node/chaos ./cmd/kigo ./node/chainsync
 test: ready $(if $(NO_CUDA),,fakegpu) ## run all tests, then the quick ones under the race detector
 	$(if $(NO_CUDA),,.ci/nvcc run )$(GO) test $(SLOW) ./...
 ifneq ($(RACE),)
-	$(GO) test -race -short $(SLOW) ./cmd/... ./node/... ./cpu/internal/...
+	$(GO) test -race -short ./node/chaos ./node/... ./cpu/internal/...
+	$(GO) test -race -short -run 'Scan|Run|Nodes|Systemd|Interrupted|Chaos|Health' ./cmd/kigo
 	$(GO) test -race -short -run 'Conformance/.*/(concurrent|cancelled)' ./cpu
 endif
 

@@ -84,6 +84,16 @@ func (r *record) points(a netip.Addr, now time.Time) (objective, soft float64) {
 	return p.Standing.Points(now)
 }
 
+// convicted returns who has objective points.
+func (r *record) convicted(now time.Time) (l []netip.Addr) {
+	for _, a := range r.charged(now) {
+		if o, _ := r.points(a, now); o > 0 {
+			l = append(l, a)
+		}
+	}
+	return l
+}
+
 // charged returns who has points.
 func (r *record) charged(now time.Time) (l []netip.Addr) {
 	r.mu.Lock()

@@ -534,8 +534,9 @@ func TestDeepFork(t *testing.T) {
 	if !slices.ContainsFunc(s.Alarms, func(a status.Alarm) bool { return a.Kind == string(deepAlarm) }) {
 		t.Errorf("alarms %+v, want one for the depth", s.Alarms)
 	}
-	if charged := r.o.Scan.Memory.(*record).charged(r.clock()); len(charged) > 0 {
-		t.Errorf("%v have points", charged)
+	// Who changes chains while it is asked may send a seam, which is a soft fault.
+	if convicted := r.o.Scan.Memory.(*record).convicted(r.clock()); len(convicted) > 0 {
+		t.Errorf("%v are convicted", convicted)
 	}
 }
 

@@ -44,6 +44,9 @@ var patience = peer.Timeouts{
 // quorum, every time.
 func TestFleet(t *testing.T) {
 	seeds, peers := 100, 1000
+	if os.Getenv("CI") == "true" {
+		seeds = 40 // its time is short
+	}
 	switch {
 	case raceDetector:
 		seeds, peers = 2, 200

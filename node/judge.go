@@ -333,14 +333,9 @@ func (n *Node) convict(t *trial, f *proof.Finding, now time.Time) {
 	defer n.mu.Unlock()
 	n.jury.charge(c)
 	n.o.Scan.Book.Worthless(t.from, len(t.proof.Trailers), now)
-	if isWork(f.Rule) {
+	if f.Rule.IsWork() {
 		n.o.Scan.Book.FailedWork(t.from, 1, now)
 	}
-}
-
-// isWork reports whether a rule is about proof of work.
-func isWork(r rules.Rule) bool {
-	return r == rules.PowPeach || r == rules.PowTrigg || r == rules.PowAnomaly || r == rules.Nonce
 }
 
 // record returns what proves a fault, nil if that can't be kept.

@@ -4,13 +4,10 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"math/rand/v2"
 	"net/netip"
 	"sync"
 	"sync/atomic"
 	"time"
-
-	crand "crypto/rand"
 
 	"kigo/node/chainsync"
 	"kigo/node/fault"
@@ -98,7 +95,7 @@ func New(o Options) (*Node, error) {
 	}
 	now := o.Now()
 	n := &Node{
-		o: o, log: o.Log, groups: o.Server.Groups, draw: secret(), inbox: newInbox(),
+		o: o, log: o.Log, groups: o.Server.Groups, draw: proof.Secret(), inbox: newInbox(),
 		tasks: make(chan func()), news: make(chan struct{}, 1), fresh: make(chan struct{}, 1),
 		grown: make(chan struct{}, 1), owed: make(chan struct{}, 1),
 		own: &own{store: o.Chain}, started: now, state: status.Bootstrap, since: now,
@@ -224,11 +221,3 @@ func (n *Node) Trailers(first mcm.BlockNum, count int) ([]mcm.Trailer, error) {
 
 // Report returns the last finished scan; nil before the first.
 func (n *Node) Report() *scan.Report { return n.report.Load() }
-
-// secret returns a source of numbers in [0, n) that nobody can guess.  It is for one
-// goroutine.
-func secret() func(n int) int {
-	var seed [32]byte
-	crand.Read(seed[:])
-	return rand.New(rand.NewChaCha8(seed)).IntN
-}

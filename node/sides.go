@@ -217,9 +217,7 @@ func (p *path) work() mcm.Weight { return work(p.trailers) }
 
 func work(ts []mcm.Trailer) (sum mcm.Weight) {
 	for i := range ts {
-		if proof.IsWorked(&ts[i]) {
-			sum = sum.AddDifficulty(ts[i].WorkDifficulty())
-		}
+		sum = proof.AddWork(sum, &ts[i])
 	}
 	return sum
 }

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bufio"
 	"context"
 	crand "crypto/rand"
 	"errors"
@@ -17,6 +16,7 @@ import (
 	"kigo/node/pow"
 	"kigo/node/proof"
 	"kigo/node/status"
+	"kigo/node/tfile"
 	"kigo/node/verify"
 )
 
@@ -48,11 +48,12 @@ func quick(ctx context.Context, f *os.File, size int64, from mcm.BlockNum, v ver
 	file := io.NewSectionReader(f, at, size)
 	var sums []float64 // work stated up to the end of each chunk
 	total := 0.0
-	err = eachTrailer(ctx, file, func(i int64, t *mcm.Trailer) {
+	err = tfile.EachTrailer(ctx, file, func(i int64, t *mcm.Trailer) bool {
 		total += statedWork(t, from)
 		if (i+1)%quickChunk == 0 {
 			sums = append(sums, total)
 		}
+		return true
 	})
 	if err != nil || total == 0 {
 		return nil, err
@@ -119,7 +120,7 @@ func draw(ctx context.Context, file *io.SectionReader, sums []float64, from mcm.
 		}
 		first := int64(chunk) * quickChunk
 		part := io.NewSectionReader(file, first*mcm.TrailerLen, quickChunk*mcm.TrailerLen)
-		err := eachTrailer(ctx, part, func(i int64, t *mcm.Trailer) {
+		err := tfile.EachTrailer(ctx, part, func(i int64, t *mcm.Trailer) bool {
 			sum += statedWork(t, from)
 			n := len(points)
 			for len(points) > 0 && points[0] < sum {
@@ -128,6 +129,7 @@ func draw(ctx context.Context, file *io.SectionReader, sums []float64, from mcm.
 			if len(points) < n {
 				drawn = append(drawn, drawnTrailer{first + i, *t})
 			}
+			return true
 		})
 		if err != nil {
 			return nil, err
@@ -137,26 +139,6 @@ func draw(ctx context.Context, file *io.SectionReader, sums []float64, from mcm.
 		}
 	}
 	return drawn, nil
-}
-
-// eachTrailer calls do with each whole trailer of r and its index.
-func eachTrailer(ctx context.Context, r io.Reader, do func(i int64, t *mcm.Trailer)) error {
-	in := bufio.NewReaderSize(r, 1<<20)
-	var t mcm.Trailer
-	for i := int64(0); ; i++ {
-		if _, err := io.ReadFull(in, t[:]); err != nil {
-			if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
-				return nil
-			}
-			return err
-		}
-		if i%(1<<16) == 0 {
-			if err := verify.Interrupted(ctx); err != nil {
-				return err
-			}
-		}
-		do(i, &t)
-	}
 }
 
 // text says what the draw has shown.

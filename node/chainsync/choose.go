@@ -7,6 +7,7 @@ import (
 
 	"kigo/node/chain"
 	"kigo/node/mcm"
+	"kigo/node/proof"
 	"kigo/node/rules"
 )
 
@@ -140,7 +141,7 @@ func compareTie(a, b *contender) int {
 func sums(ts []mcm.Trailer) (weight, work mcm.Weight) {
 	for i := range ts {
 		weight = rules.AddWeight(weight, &ts[i])
-		work = addWork(work, &ts[i])
+		work = proof.AddWork(work, &ts[i])
 	}
 	return weight, work
 }

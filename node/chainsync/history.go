@@ -58,14 +58,18 @@ func (d *download) history(ctx context.Context) error {
 	return &unavailableError{at: d.low.Num() - 1, reasons: maps.Clone(d.reasons)}
 }
 
+// obtained walks down to something known, and waits until all that came is vetted.
+func (d *download) obtained(ctx context.Context) error {
+	defer d.stopAll()
+	if err := d.obtain(ctx); err != nil {
+		return err
+	}
+	return d.vetted()
+}
+
 // past walks down to something known and has all of the work proven on the way.
 func (d *download) past(ctx context.Context) error {
-	err := d.obtain(ctx)
-	if err == nil {
-		err = d.vetted()
-	}
-	d.stopAll()
-	if err != nil {
+	if err := d.obtained(ctx); err != nil {
 		return err
 	}
 	if err := d.seam(); err != nil {

@@ -4,12 +4,9 @@ import (
 	"cmp"
 	"errors"
 	"log/slog"
-	"math/rand/v2"
 	"net/netip"
 	"sync"
 	"time"
-
-	crand "crypto/rand"
 
 	"kigo/node/branch"
 	"kigo/node/chain"
@@ -166,7 +163,7 @@ func (o Options) defaults() Options {
 		o.Now = time.Now
 	}
 	if o.Draw == nil {
-		o.Draw = secret()
+		o.Draw = proof.Secret()
 	}
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
@@ -181,14 +178,4 @@ func (o Options) defaults() Options {
 		o.Hook = func(string) {}
 	}
 	return o
-}
-
-// secret returns a source of numbers in [0, n) that nobody can guess.  It is for
-// one goroutine.  One seed does for all samples of a Syncer (docs/spec/sync.md section
-// 8.5, S4, has one for each branch, after S2): peers see nothing of what is drawn but
-// that their branch was refused.
-func secret() func(n int) int {
-	var seed [32]byte
-	crand.Read(seed[:])
-	return rand.New(rand.NewChaCha8(seed)).IntN
 }

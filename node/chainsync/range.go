@@ -160,7 +160,7 @@ func (r *reply) charge(kind fault.Kind, f *proof.Finding, next *mcm.Trailer, o *
 		return c
 	}
 	c.Fault = &fault.Fault{Kind: kind, Peer: r.peer, Detail: fmt.Sprintf("trailers %v to %v: %s", r.first, r.last(), f.Detail)}
-	if isWork(f.Rule) {
+	if f.Rule.IsWork() {
 		c.Failed = 1
 	}
 	c.Evidence = r.evidence(kind, f, next, o)
@@ -186,9 +186,4 @@ func (r *reply) evidence(kind fault.Kind, f *proof.Finding, next *mcm.Trailer, o
 		return nil
 	}
 	return ev
-}
-
-// isWork reports whether a rule is about proof of work.
-func isWork(r rules.Rule) bool {
-	return r == rules.PowPeach || r == rules.PowTrigg || r == rules.PowAnomaly || r == rules.Nonce
 }

@@ -5,18 +5,8 @@ import (
 	"math"
 	"strconv"
 
-	"kigo/node/mcm"
-	"kigo/node/proof"
 	"kigo/node/status"
 )
-
-// addWork returns w with the work of t added, if it has to have any.
-func addWork(w mcm.Weight, t *mcm.Trailer) mcm.Weight {
-	if !proof.IsWorked(t) {
-		return w
-	}
-	return w.AddDifficulty(t.WorkDifficulty())
-}
 
 // missed is the chance that Established speaks of, 0.1 %.
 const missed = 0.001

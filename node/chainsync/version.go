@@ -355,12 +355,7 @@ func (d *download) single(ctx context.Context, n mcm.BlockNum) *mcm.Trailer {
 func (d *download) fetchVersion(ctx context.Context, mine reader, low mcm.BlockNum) error {
 	w := d.worker
 	d.wg.Go(func() { w.run(d.ctx) })
-	err := d.obtain(ctx)
-	if err == nil {
-		err = d.vetted()
-	}
-	d.stopAll()
-	if err != nil {
+	if err := d.obtained(ctx); err != nil {
 		return err
 	}
 	if d.bottom > low {

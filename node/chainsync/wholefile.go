@@ -283,7 +283,7 @@ func (s *stream) check(ts []mcm.Trailer) error {
 // blame ends the transfer for what its sender has to answer for.
 func (s *stream) blame(kind fault.Kind, detail string, rule rules.Rule) error {
 	s.bad = &charge{Peer: s.src.Addr, Worthless: wire.MaxTF, Fault: &fault.Fault{Kind: kind, Peer: s.src.Addr, Detail: "trailer file: " + detail}}
-	if isWork(rule) {
+	if rule.IsWork() {
 		s.bad.Failed = 1
 	}
 	return errEnough

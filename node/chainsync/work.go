@@ -291,7 +291,7 @@ func (w *workshop) sampled(ctx context.Context, g *chain.Staging, spans []chain.
 		if err != nil {
 			return err
 		}
-		total += stated(ts)
+		total += proof.Stated(ts)
 		sums[i] = total
 	}
 	if total == 0 {
@@ -318,16 +318,6 @@ func (w *workshop) sampled(ctx context.Context, g *chain.Staging, spans []chain.
 	}
 	w.o.Metrics.samples.Add(float64(len(drawn)))
 	return w.sample(ctx, g, drawn)
-}
-
-// stated returns the work that trailers state, in hashes.
-func stated(ts []mcm.Trailer) (sum float64) {
-	for i := range ts {
-		if proof.IsWorked(&ts[i]) {
-			sum += math.Ldexp(1, int(ts[i].WorkDifficulty()))
-		}
-	}
-	return sum
 }
 
 // draw picks in [0, n), for any goroutine.

@@ -4,6 +4,9 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"math"
+	"math/rand/v2"
+
+	crand "crypto/rand"
 
 	"kigo/node/fault"
 	"kigo/node/mcm"
@@ -178,6 +181,32 @@ func Hashes(w mcm.Weight) float64 {
 		sum += math.Ldexp(float64(limb), 64*i)
 	}
 	return sum
+}
+
+// Stated returns the work that trailers state, in hashes.
+func Stated(ts []mcm.Trailer) (sum float64) {
+	for i := range ts {
+		if IsWorked(&ts[i]) {
+			sum += math.Ldexp(1, int(ts[i].WorkDifficulty()))
+		}
+	}
+	return sum
+}
+
+// AddWork returns w with the work of t added, if it has to have any.
+func AddWork(w mcm.Weight, t *mcm.Trailer) mcm.Weight {
+	if !IsWorked(t) {
+		return w
+	}
+	return w.AddDifficulty(t.WorkDifficulty())
+}
+
+// Secret returns a source of numbers in [0, n) that peers can't guess, for one
+// goroutine.
+func Secret() func(n int) int {
+	var seed [32]byte
+	crand.Read(seed[:])
+	return rand.New(rand.NewChaCha8(seed)).IntN
 }
 
 // IsWorked reports whether t has to carry a proof of work.

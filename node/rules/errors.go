@@ -64,6 +64,11 @@ var meaning = map[Rule]string{
 // Error returns the rule's name.
 func (r Rule) Error() string { return string(r) }
 
+// IsWork reports whether the rule is one of proof of work.
+func (r Rule) IsWork() bool {
+	return r == PowPeach || r == PowTrigg || r == PowAnomaly || r == Nonce
+}
+
 // Meaning says in words what the rule asks for.
 func (r Rule) Meaning() string { return meaning[r] }
 

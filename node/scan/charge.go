@@ -91,7 +91,7 @@ func (s *scan) account(c *contact, g *memory.Group, room int, now time.Time) (ke
 		charged[f.kind] = true
 		s.o.Book.observe(e, f.kind, now)
 		s.o.Metrics.faults.WithLabelValues(string(f.kind)).Inc()
-		if isWork(f.rule) {
+		if f.rule.IsWork() {
 			g.Record.FailedWork(1, now)
 		}
 		if f.call == nil || len(kept) == room {
@@ -106,11 +106,6 @@ func (s *scan) account(c *contact, g *memory.Group, room int, now time.Time) (ke
 		kept = append(kept, r)
 	}
 	return kept
-}
-
-// isWork reports whether a rule is about proof of work.
-func isWork(r rules.Rule) bool {
-	return r == rules.PowPeach || r == rules.PowTrigg || r == rules.PowAnomaly || r == rules.Nonce
 }
 
 // record returns what proves a fault.

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"hash/maphash"
-	"math"
 	"slices"
 	"sync"
 	"time"
@@ -52,7 +51,7 @@ func newJudge(o Options, k *proof.KnownSet, events chan<- event) *judge {
 
 // add hands a contact over.  It doesn't wait.
 func (j *judge) add(c *contact) {
-	c.stated = stated(c.proof.Trailers)
+	c.stated = proof.Stated(c.proof.Trailers)
 	j.mu.Lock()
 	j.pending = append(j.pending, c)
 	j.mu.Unlock()
@@ -109,16 +108,6 @@ func (j *judge) take() (batch []*contact, closed bool) {
 	batch = slices.Clone(j.pending[:n])
 	j.pending = slices.Delete(j.pending, 0, n)
 	return batch, j.closed
-}
-
-// stated returns the work that trailers state, in hashes.
-func stated(ts []mcm.Trailer) (sum float64) {
-	for i := range ts {
-		if proof.IsWorked(&ts[i]) {
-			sum += math.Ldexp(1, int(ts[i].WorkDifficulty()))
-		}
-	}
-	return sum
 }
 
 // work checks the work of proofs.

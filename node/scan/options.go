@@ -4,10 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"log/slog"
-	"math/rand/v2"
 	"time"
-
-	crand "crypto/rand"
 
 	"kigo/node/branch"
 	"kigo/node/memory"
@@ -75,9 +72,7 @@ func (o Options) complete() (Options, error) {
 		o.Now = time.Now
 	}
 	if o.Draw == nil {
-		var seed [32]byte
-		crand.Read(seed[:])
-		o.Draw = rand.New(rand.NewChaCha8(seed)).IntN
+		o.Draw = proof.Secret()
 	}
 	o.Log = logOr(o.Log)
 	o.Metrics = metricsOr(o.Metrics)

@@ -147,7 +147,7 @@ func wrongNum(n mcm.BlockNum, t *mcm.Trailer) error {
 // false.
 func (f *File) each(first int64, do func(t *mcm.Trailer) bool) error {
 	r := io.NewSectionReader(f.f, first*mcm.TrailerLen, math.MaxInt64-first*mcm.TrailerLen)
-	return eachTrailer(context.Background(), r, func(_ int64, t *mcm.Trailer) bool { return do(t) })
+	return EachTrailer(context.Background(), r, func(_ int64, t *mcm.Trailer) bool { return do(t) })
 }
 
 // Weigh returns the weight up to and including the first trailer whose number is

@@ -42,10 +42,10 @@ func structureProblem(index int64, err error) Problem {
 	return Problem{e.Num, index, index * mcm.TrailerLen, e.Rule, e.Detail}
 }
 
-// eachTrailer reads r to its end in large pieces and calls f for each whole
+// EachTrailer reads r to its end in large pieces and calls f for each whole
 // trailer, with its index, until f returns false.  Bytes after the last whole
 // trailer are left alone.
-func eachTrailer(ctx context.Context, r io.Reader, f func(i int64, t *mcm.Trailer) bool) error {
+func EachTrailer(ctx context.Context, r io.Reader, f func(i int64, t *mcm.Trailer) bool) error {
 	buf := make([]byte, 6553*mcm.TrailerLen) // 1 MiB
 	for i := int64(0); ; {
 		n, err := fill(ctx, r, buf)
@@ -124,7 +124,7 @@ func (v *verification) structure(in <-chan *chunk, out chan<- *chunk) {
 // Progress.  A read error is the main pass's to report.
 func (v *verification) scout(ctx context.Context, r io.Reader) {
 	w := walk{now: v.Now, segment: v.Segment}
-	_ = eachTrailer(ctx, r, func(i int64, t *mcm.Trailer) bool {
+	_ = EachTrailer(ctx, r, func(i int64, t *mcm.Trailer) bool {
 		if err := w.next(t); err != nil {
 			p := structureProblem(i, err)
 			v.fault.Store(&p)

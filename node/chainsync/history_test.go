@@ -126,22 +126,26 @@ func TestHistoryQuorum(t *testing.T) {
 func TestOtherPasts(t *testing.T) {
 	p := newPast(2, 600, 200)
 	for name, c := range map[string]struct {
-		lie  []mcm.Trailer
-		want fault.Kind // for those who have served it
+		lie    []mcm.Trailer
+		honest bool       // states the weight of the genuine one
+		want   fault.Kind // for those who have served it
 	}{
-		"of less work":       {p.other, ""},
-		"wrapped difficulty": {p.wrapped, ""},
-		"without work":       {p.broken, fault.InvalidTrailer},
+		"of less work":                     {p.other, false, ""},
+		"of less work, as the genuine one": {p.other, true, ""},
+		"wrapped difficulty":               {p.wrapped, false, ""},
+		"wrapped, as the genuine one":      {p.wrapped, true, ""},
+		"without work":                     {p.broken, false, fault.InvalidTrailer},
+		"without work, as the genuine one": {p.broken, true, fault.InvalidTrailer},
 	} {
 		t.Run(name, func(t *testing.T) {
-			for seed := range 4 { // who is asked first is chance
+			for seed := range 8 { // who is asked first is chance
 				l := p.lab(t)
 				honest := l.net.Peers(t, p.Chain, 4)
 				liars := l.net.Peers(t, p.Chain, 4, synctest.Other(c.lie))
 				for _, q := range liars {
 					weight := p.Weight(c.lie)
 					state := q.State()
-					if tip := &c.lie[len(c.lie)-1]; tip.Num().Low() != 0xff {
+					if tip := &c.lie[len(c.lie)-1]; tip.Num().Low() != 0xff && !c.honest {
 						state.Weight = weight
 					}
 					q.SetState(func(s *wire.State) { *s = state })

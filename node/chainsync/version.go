@@ -7,7 +7,9 @@ import (
 	"encoding/hex"
 	"errors"
 	"math"
+	"math/rand/v2"
 	"net/netip"
+	"slices"
 
 	"kigo/node/mcm"
 	"kigo/node/proof"
@@ -20,7 +22,7 @@ import (
 const maxVersions = 4
 
 // maxAttempts is how often those who state one weight are asked for their version, when
-// one of them serves what is invalid: the next one may be honest.
+// what they serve is invalid or isn't what they state: the next one may be honest.
 const maxAttempts = 8
 
 // A voice is those who state one and the same weight for what is below version 3.
@@ -28,6 +30,52 @@ type voice struct {
 	below  mcm.Weight
 	by     []Supporter
 	groups map[netip.Prefix]bool
+}
+
+// A hearing is what has come of asking those of one voice for their version: all of them
+// together first, and where that has led to nothing one after another, for among them
+// may be some who serve what others state.
+type hearing struct {
+	attempts int
+	alone    bool
+	passed   map[netip.Addr]bool   // who was asked alone, or has served what is invalid
+	groups   map[netip.Prefix]bool // of those
+}
+
+type hearings map[mcm.Weight]*hearing
+
+// hear returns what has come of asking those of v, and narrows v to those to be asked
+// now.  It is not ok if nobody is left to be asked.
+func (all hearings) hear(v *voice) (g *hearing, ok bool) {
+	g = all[v.below]
+	if g == nil {
+		g = &hearing{passed: map[netip.Addr]bool{}, groups: map[netip.Prefix]bool{}}
+		all[v.below] = g
+	}
+	v.by = slices.DeleteFunc(v.by, func(by Supporter) bool { return g.passed[by.Addr] })
+	if g.attempts++; g.attempts > maxAttempts || len(v.by) == 0 {
+		return g, false
+	}
+	if g.alone {
+		rand.Shuffle(len(v.by), func(i, j int) { v.by[i], v.by[j] = v.by[j], v.by[i] })
+		i := slices.IndexFunc(v.by, func(by Supporter) bool { return !g.groups[by.Group] })
+		v.by = v.by[max(i, 0):][:1]
+		g.pass(&v.by[0])
+	}
+	return g, true
+}
+
+func (g *hearing) pass(by *Supporter) { g.passed[by.Addr], g.groups[by.Group] = true, true }
+
+// heard notes that those who were asked have served no version of the weight they state.
+// liars are those of them who have served something invalid.
+func (g *hearing) heard(v *voice, liars []netip.Addr) {
+	g.alone = g.alone || len(liars) == 0
+	for i := range v.by {
+		if slices.Contains(liars, v.by[i].Addr) {
+			g.pass(&v.by[i])
+		}
+	}
 }
 
 // versions looks at what supporters have who state another weight than the branch has
@@ -38,7 +86,7 @@ func (d *download) versions(ctx context.Context) error {
 	if d.others == nil {
 		d.others = map[mcm.Weight]bool{}
 	}
-	for attempts := 0; len(d.others) < maxVersions-1; {
+	for all := (hearings{}); len(d.others) < maxVersions-1; {
 		h, err := d.heights()
 		if err != nil || h.right() {
 			return err
@@ -47,17 +95,22 @@ func (d *download) versions(ctx context.Context) error {
 		if v == nil {
 			return nil
 		}
-		liars, err := d.compare(ctx, v, h)
-		for _, a := range liars {
-			d.sources.find(a).lied = true
+		var fits bool
+		var liars []netip.Addr
+		g, ask := all.hear(v)
+		if ask {
+			fits, liars, err = d.compare(ctx, v, h)
 		}
-		if attempts++; err != nil || len(liars) == 0 || attempts == maxAttempts {
+		if !ask || fits || err != nil {
 			d.others[v.below] = true
 			d.s.look(v.below, d.o.Now())
-			attempts = 0
 		}
 		if err != nil {
 			return err
+		}
+		g.heard(v, liars)
+		for _, a := range liars {
+			d.sources.find(a).lied = true
 		}
 	}
 	return nil
@@ -101,6 +154,13 @@ func (h *heights) stated(by *Supporter, at height) mcm.Weight {
 		return less // with the tip itself
 	}
 	return below
+}
+
+// fits reports whether a history of that weight is what a voice states.
+func (h *heights) fits(v *voice, below mcm.Weight) bool {
+	with := *h
+	with.below = below
+	return slices.ContainsFunc(v.by, func(by Supporter) bool { return with.stated(&by, h.above[by.Claim.Hash]) == below })
 }
 
 // backers returns how many groups state the weight of the history that was found.
@@ -177,8 +237,9 @@ type reader interface {
 
 // compare fetches another version, as far as it differs, and takes it if it is what the
 // floor rests on, or where there is no floor has more worked weight, or as much and more
-// groups that state it.  liars are those who served something invalid instead.
-func (d *download) compare(ctx context.Context, v *voice, h *heights) (liars []netip.Addr, err error) {
+// groups that state it.  It fits if it has the weight that is stated of it.  liars are
+// those who served something invalid instead.
+func (d *download) compare(ctx context.Context, v *voice, h *heights) (fits bool, liars []netip.Addr, err error) {
 	low, _, _ := d.staging.Bounds()
 	tie := len(v.groups) > h.backers(d.b.Supporters)
 	return d.s.compare(ctx, d.b, v, h, tie, d.staging, low, func(sub *download) error {
@@ -192,11 +253,11 @@ func (d *download) compare(ctx context.Context, v *voice, h *heights) (liars []n
 // compare is download.compare with what there is in mine, from block low on.  tie says
 // whether as much work is enough.  take makes the version, which begins with its bottom
 // and ends with block 0xa0700, the one to have.
-func (s *Syncer) compare(ctx context.Context, b *Branch, v *voice, h *heights, tie bool, mine reader, low mcm.BlockNum, take func(*download) error) (liars []netip.Addr, err error) {
+func (s *Syncer) compare(ctx context.Context, b *Branch, v *voice, h *heights, tie bool, mine reader, low mcm.BlockNum, take func(*download) error) (fits bool, liars []netip.Addr, err error) {
 	log := s.o.Log.With("groups", len(v.groups), "below", v.below)
 	sub, err := s.newVersion(ctx, b, v, mine)
 	if err != nil {
-		return nil, err
+		return false, nil, err
 	}
 	taken := false
 	defer func() {
@@ -213,7 +274,7 @@ func (s *Syncer) compare(ctx context.Context, b *Branch, v *voice, h *heights, t
 	from, ok, err := sub.parting(ctx, mine, low)
 	if err != nil || !ok {
 		log.Info("sync: another history was stated and is not served", "err", err)
-		return nil, err
+		return false, nil, err
 	}
 	sub.bottom = from
 	err = sub.fetchVersion(ctx, mine, low)
@@ -226,33 +287,34 @@ func (s *Syncer) compare(ctx context.Context, b *Branch, v *voice, h *heights, t
 			liars = append(liars, c.Peer)
 		}
 		log.Info("sync: another history is invalid", "bnum", bad.at, "err", err)
-		return liars, nil
+		return false, liars, nil
 	case errors.As(err, &stuck), errors.Is(err, errNoVersion):
 		log.Info("sync: another history can't be had", "err", err)
-		return nil, nil
+		return false, nil, nil
 	case err != nil:
-		return nil, err
+		return false, nil, err
 	}
 	weight, work, err := oldSums(mine, from)
 	if err != nil {
-		return nil, err
+		return false, nil, err
 	}
 	other, theirs, err := oldSums(sub.staging, from)
 	if err != nil {
-		return nil, err
+		return false, nil, err
 	}
-	more := theirs.Cmp(work) > 0 || tie && theirs == work
+	below, _ := h.below.Sub(weight)
+	below, _ = below.Add(other)
+	fits = h.fits(v, below)
+	more := theirs.Cmp(work) > 0 || tie && fits && theirs == work
 	if h.want != nil {
-		below, _ := h.below.Sub(weight)
-		below, _ = below.Add(other)
 		more = below == *h.want
 	}
-	log.Warn("sync: there is another history below version 3", "fork", from, "work", theirs, "ours", work, "taken", more)
+	log.Warn("sync: there is another history below version 3", "fork", from, "weight", below, "work", theirs, "ours", work, "taken", more)
 	if !more {
-		return nil, nil
+		return fits, nil, nil
 	}
 	taken = true
-	return nil, take(sub)
+	return fits, nil, take(sub)
 }
 
 // errNoVersion says that what a peer has isn't a version of the history.

@@ -518,6 +518,9 @@ func (p *platter) crash(t *testing.T, named, keep func() bool) string {
 // by then nothing is left, or all, or names without content or the other way round,
 // or parts by chance.
 func TestPowerLoss(t *testing.T) {
+	if testing.Short() {
+		t.Skip("opens a store some hundred times")
+	}
 	acts := acts()
 	dir := filepath.Join(t.TempDir(), "chain")
 	s, err := open(dir, Options{Now: clock}, quick)

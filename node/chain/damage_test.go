@@ -173,6 +173,9 @@ func TestDamagedRepair(t *testing.T) {
 // TestDamagedSwitch damages the files of a switch that a kill has interrupted.  The
 // chain is then the beginning of the old one or the new one, never a mixture.
 func TestDamagedSwitch(t *testing.T) {
+	if testing.Short() {
+		t.Skip("opens a store some hundred times")
+	}
 	acts := acts()
 	dir := filepath.Join(t.TempDir(), "chain")
 	rng := rand.New(rand.NewPCG(4, 4))

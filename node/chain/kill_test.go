@@ -111,6 +111,9 @@ func (l *life) told(t *testing.T, from int) (done int, step, failure string) {
 // TestSigkill kills a process at each named step, and then at random moments, and has
 // the next one go on from there.
 func TestSigkill(t *testing.T) {
+	if testing.Short() {
+		t.Skip("starts some hundred processes")
+	}
 	acts := acts()
 	steps := map[string]bool{}
 	check := func(what, dir string, done int) int {

@@ -10,6 +10,9 @@ import (
 // TestCheckPages spoils single fields of pages of a file with inner pages, pages
 // that overflow and free ones.  bbolt would fall, or spin for ever, over most.
 func TestCheckPages(t *testing.T) {
+	if testing.Short() {
+		t.Skip("damages each page of a large file")
+	}
 	path := tempFile(t)
 	db := mustOpen(t, path, Options{})
 	var c Changes

@@ -88,7 +88,7 @@ func (s *syncBench) sync(b *testing.B, v verify.Verifier, behind int) (time.Dura
 		ts = ts[n:]
 	}
 	o := scan.Options{
-		Client: s.client(), Verifier: verify.Cached(v, 1<<16, nil),
+		Client: s.client(), Verifier: verify.Cached(v, 1<<16, nil, nil),
 		Book:    scan.NewBook(scan.BookOptions{Private: true, Groups: fault.Groups{Bits: 24}}),
 		Proof:   proof.Options{Base: s.world.Base.Num, Height: &s.world.Base},
 		Anchors: []proof.Anchor{s.world.Base},

@@ -100,6 +100,9 @@ func (o Options) complete() (Options, error) {
 	if o.Metrics == nil {
 		o.Metrics = NewMetrics(nil)
 	}
+	if s.Wrong == nil {
+		s.Wrong = func() int { return 0 }
+	}
 	if s.Now == nil {
 		s.Now = o.Now
 	}

@@ -2,14 +2,12 @@ package node
 
 import (
 	"context"
-	"fmt"
 	"time"
 
 	"kigo/node/chainsync"
 	"kigo/node/mcm"
 	"kigo/node/proof"
 	"kigo/node/status"
-	"kigo/node/verify"
 )
 
 // An unobtained branch is one that a sync couldn't get.
@@ -138,55 +136,4 @@ func (n *Node) tookOutcome(p *plan, o *chainsync.Outcome, branches []chainsync.B
 	if len(p.queue) == 0 {
 		p.queue, p.syncAt = o.Behind, now.Add(n.o.Times.Pause)
 	}
-}
-
-// prove checks the work between pin and floor, which nothing waits for
-// (docs/spec/sync.md section 8.3), until ctx ends.
-func (n *Node) prove(ctx context.Context) {
-	for {
-		if err := n.provePending(ctx); err != nil && ctx.Err() == nil {
-			n.log.Error("old work can't be checked", "err", err)
-		}
-		select {
-		case <-ctx.Done():
-			return
-		case <-n.owed:
-		}
-	}
-}
-
-// proveStep is how many trailers are checked at a time: enough for any engine, few
-// enough for others to come between.
-const proveStep = 1000
-
-func (n *Node) provePending(ctx context.Context) error {
-	for ctx.Err() == nil {
-		from, to, ok := n.o.Chain.Pending()
-		if !ok {
-			return nil
-		}
-		ts, err := n.o.Chain.Trailers(from, min(proveStep, int(to-from)+1))
-		if err != nil {
-			return err
-		}
-		results := make([]verify.Result, len(ts))
-		if err := n.o.Scan.Verifier.VerifyPoW(ctx, results, ts); err != nil {
-			return err
-		}
-		for i := range results {
-			if results[i].Verdict.Bad() {
-				n.mu.Lock()
-				n.alarms.raise(floorAlarm, fmt.Sprintf("block %v below the floor has no valid work (%s): the floor, or this build, is wrong", ts[i].Num(), verify.Explain(&ts[i], &results[i])), n.o.Now())
-				n.mu.Unlock()
-				return nil
-			}
-		}
-		if len(ts) == 0 {
-			return nil
-		}
-		if err := n.o.Chain.Proven(ts[len(ts)-1].Num()); err != nil {
-			return err
-		}
-	}
-	return nil
 }

@@ -461,7 +461,8 @@ func TestProvePending(t *testing.T) {
 		if bad {
 			c = w.Spoil(c, c[1200].Num(), synctest.BadWork)
 		}
-		b := newBench(t, w, c[:1])
+		floor := anchorAt(c[1400].Num(), *c[1400].Hash(), w.Weight(c[:1401]), c[1400].SolveTime())
+		b := newBench(t, w, c[:1], func(o *Options) { o.Sync.Floor = floor })
 		g, err := b.store.Stage(c[len(c)-1].Hash().String())
 		if err != nil {
 			t.Fatal(err)
@@ -476,7 +477,8 @@ func TestProvePending(t *testing.T) {
 			t.Fatal("nothing is pending")
 		}
 		b.refresh()
-		if err := b.provePending(t.Context()); err != nil {
+		p := prover{Node: b.Node}
+		if err := p.pending(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 		from, _, left := b.store.Pending()

@@ -248,14 +248,8 @@ func (e *engines) watch(b verify.Backend, oracle verify.Verifier, a *app) verify
 }
 
 // distrusted reports whether an engine was found to compute wrongly: then what it
-// has called valid before may be wrong too.  One that failed or hung told nothing.
-func (e *engines) distrusted() bool {
-	return slices.ContainsFunc(e.Status(), func(s verify.Status) bool {
-		var r *verify.RetiredError
-		honest := errors.As(s.Err, &r) && (r.Class == verify.Failed || r.Class == verify.Hung)
-		return s.Retired && !honest
-	})
-}
+// has called valid before may be wrong too.
+func (e *engines) distrusted() bool { return e.Wrong() > 0 }
 
 // noted notes that a backend has been used.
 type noted struct {

@@ -151,7 +151,8 @@ func (n *network) open(ctx context.Context) (err error) {
 	n.merged = verify.Coalesce(work, mergeTo, mergeWait)
 	o, c := &n.options, &n.conf
 	n.calls = peer.NewMetrics(n.registry)
-	o.Verifier = verify.Cached(n.merged, knownTrailers, n.metrics)
+	o.Verifier = verify.Cached(n.merged, knownTrailers, n.engines.Wrong, n.metrics)
+	o.Wrong = n.engines.Wrong
 	o.Client = peer.NewClient(peer.Options{
 		Port:     uint16(c.Network.Port),
 		Timeouts: peer.DefaultTimeouts(),

@@ -178,6 +178,11 @@ func TestPending(t *testing.T) {
 	want(1501, 2000, true)
 	must(t, s.Proven(5000))
 	want(0, 0, false)
+	must(t, s.Doubt())
+	want(1, 3503, true)
+	must(t, s.Proven(1500))
+	must(t, s.Doubt())
+	want(1, 3503, true)
 }
 
 // TestReader reads the whole file beside changes.

@@ -90,6 +90,7 @@ func FuzzLog(f *testing.F) {
 	}
 	f.Add(raw(all...))
 	f.Add(raw(all[0], all[4]))
+	f.Add(raw(all[0], all[1], all[2], all[4], record{kind: recordDoubt}, all[5]))
 	f.Add(raw(all[0], all[1], record{kind: recordAbove, first: 3}, all[2]))
 	f.Add(raw(all[0], record{recordRange, 1<<64 - 3, 5, mcm.Hash{}, from}))
 	f.Add(raw(all[0], all[1], record{kind: recordAbove, first: 1<<64 - 1}, record{kind: recordBelow, first: 1<<64 - 1}))

@@ -72,6 +72,7 @@ const (
 	recordWork   = 'W' // work is proven: first, count
 	recordAbove  = 'A' // all above first is dropped; digest of the range that it leaves
 	recordBelow  = 'B' // all below first is dropped; digest of the range that it leaves
+	recordDoubt  = 'D' // no work counts as proven any more
 )
 
 // logFormat is the format of a log, and the version of the rules that its trailers were
@@ -210,6 +211,8 @@ func (r *runs) apply(rec *record, sum sums) error {
 			return fmt.Errorf("work of %d trailers from block %v on, which are not there", x.Count, x.First)
 		}
 		r.worked = addSpan(r.worked, x)
+	case recordDoubt:
+		r.worked = nil
 	case recordAbove:
 		r.cutAbove(rec, sum)
 	case recordBelow:

@@ -321,6 +321,17 @@ func (g *Staging) Worked(first mcm.BlockNum, count int) error {
 	return nil
 }
 
+// doubt takes back what Worked has noted.
+func (g *Staging) doubt() error {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.closed || len(g.runs.worked) == 0 {
+		return nil
+	}
+	defer g.account()
+	return g.record(record{kind: recordDoubt}, sums{})
+}
+
 // CutAbove drops all trailers above block n.
 func (g *Staging) CutAbove(n mcm.BlockNum) error {
 	g.mu.Lock()

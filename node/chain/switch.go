@@ -82,13 +82,39 @@ func (s *Store) Proven(upto mcm.BlockNum) error {
 	default:
 		p = Span{upto + 1, int(p.end() - upto - 1)}
 	}
+	if err := s.owe(p); err != nil {
+		return err
+	}
+	s.hook(stepProvenDone)
+	return nil
+}
+
+// Doubt takes back that any work is proven, of the stagings and of the own chain, all of
+// which is pending then: what checked it has turned out to compute wrongly.
+func (s *Store) Doubt() error {
+	stagings, err := s.Stagings()
+	for _, g := range stagings {
+		err = errors.Join(err, g.doubt())
+	}
+	s.change.Lock()
+	defer s.change.Unlock()
+	if err := errors.Join(err, s.settle()); err != nil {
+		return err
+	}
+	if s.view == nil || s.view.count < 2 {
+		return nil
+	}
+	return s.owe(Span{s.view.base.num + 1, int(s.view.count - 1)})
+}
+
+// owe makes p the pending span.
+func (s *Store) owe(p Span) error {
 	next, st := *s.view, *s.view.state
 	st.pending = p
 	next.state = &st
 	if err := s.replaceState(&st); err != nil {
 		return err
 	}
-	s.hook(stepProvenDone)
 	s.publish(&next, st.count)
 	return nil
 }

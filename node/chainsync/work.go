@@ -14,9 +14,7 @@ import (
 	"kigo/node/fault"
 	"kigo/node/mcm"
 	"kigo/node/memory"
-	"kigo/node/pow"
 	"kigo/node/proof"
-	"kigo/node/rules"
 	"kigo/node/verify"
 	"kigo/node/wire"
 )
@@ -195,19 +193,12 @@ func (w *workshop) check(ctx context.Context, ts []mcm.Trailer, has []mcm.Hash, 
 				w.o.Known.Learn(&batch[i], ids[i], nil)
 			}
 		case v.Bad():
-			bad = append(bad, badWork{index[i], lacksWork(&batch[i], &results[i])})
+			bad = append(bad, badWork{index[i], proof.LacksWork(&batch[i], &results[i])})
 		default:
 			return nil, fmt.Errorf("%w: %v for block %v", errVerdict, v, batch[i].Num())
 		}
 	}
 	return bad, nil
-}
-
-func lacksWork(t *mcm.Trailer, r *verify.Result) *proof.Finding {
-	return &proof.Finding{
-		Kind: fault.InvalidTrailer, Rule: rules.Rule(pow.RuleName(t)), Num: t.Num(), Index: -1,
-		Detail: verify.Explain(t, r),
-	}
 }
 
 // weighted returns the indexes of n draws among the worked trailers of ts, each with

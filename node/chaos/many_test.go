@@ -80,7 +80,7 @@ func TestFleet(t *testing.T) {
 }
 
 // cached is the engine behind a cache, as the node has it.
-var cached = sync.OnceValue(func() verify.Verifier { return verify.Cached(engine(), 1<<14, nil) })
+var cached = sync.OnceValue(func() verify.Verifier { return verify.Cached(engine(), 1<<14, nil, nil) })
 
 // fleetRound is one seed of TestFleet.
 func fleetRound(t *testing.T, f *Fleet, seed uint64, peers int, limit int64) {

@@ -104,7 +104,7 @@ func bootstrap(t *testing.T, w *World, as []Assignment) (took time.Duration, sta
 	o := options(f, as)
 	o.Now = nil
 	o.Client = patient(f)
-	o.Verifier = verify.Cached(count, 1<<16, nil)
+	o.Verifier = verify.Cached(count, 1<<16, nil, nil)
 	o.Anchors = []proof.Anchor{w.Base}
 	o.Quorum = branch.Quorum{Peers: 3, Groups: 3}
 	n, err := kigonode.New(kigonode.Options{

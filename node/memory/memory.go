@@ -123,6 +123,7 @@ type Changes struct {
 	Invalid  []Invalid
 	Met      []mcm.Hash // invalid trailers that were met again
 	Verified []mcm.Hash
+	Doubted  bool // what was verified before counts for nothing
 	Evidence []*evidence.Record
 	Waiting  []Waiting
 	Served   []mcm.Hash // roots of branches that wait no longer; applied after Waiting

@@ -408,6 +408,31 @@ func TestInvalidTrailersMakeRoom(t *testing.T) {
 	wantSound(t, db, path)
 }
 
+// What was verified leaves when that is doubted, and its room with it.
+func TestVerifiedDoubted(t *testing.T) {
+	path := tempFile(t)
+	db := mustOpen(t, path, Options{})
+	c := full(t)
+	for i := range 5000 {
+		c.Verified = append(c.Verified, hash(10_000+i))
+	}
+	mustSave(t, db, noon, c)
+	before := mustLoad(t, db, noon)
+	later := noon.Add(time.Second)
+	mustSave(t, db, later, &Changes{Doubted: true, Verified: []mcm.Hash{hash(3)}})
+	want := *before
+	want.Verified = []mcm.Hash{hash(3)}
+	wantSnapshot(t, "doubted", mustLoad(t, db, later), &want)
+	mustSave(t, db, later, &Changes{Doubted: true})
+	mustClose(t, db)
+	db = mustOpen(t, path, Options{})
+	want.Verified = []mcm.Hash{}
+	wantSnapshot(t, "doubted again, reopened", mustLoad(t, db, later), &want)
+	if n := db.held[verified]; n != 0 {
+		t.Errorf("%d counted", n)
+	}
+}
+
 func TestVerifiedMakeRoom(t *testing.T) {
 	if testing.Short() {
 		t.Skip("fills a table")

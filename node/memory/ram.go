@@ -34,6 +34,9 @@ func (m *RAM) Save(now time.Time, c *Changes) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.meet(now, c)
+	if c.Doubted {
+		m.verified = nil
+	}
 	m.verified = last(append(m.verified, c.Verified...), MaxVerified)
 
 	m.evidence = append(m.evidence, c.Evidence...)

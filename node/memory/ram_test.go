@@ -38,6 +38,8 @@ func TestRAM(t *testing.T) {
 	wantSnapshot(t, "met again", load(), &Snapshot{
 		Invalid: []Invalid{c.Invalid[1], c.Invalid[2], again}, Verified: []mcm.Hash{hash(4), hash(6), hash(5), hash(7)},
 	})
+	save(noon.Add(time.Minute), &Changes{Doubted: true, Verified: []mcm.Hash{hash(8)}})
+	wantSnapshot(t, "doubted", load(), &Snapshot{Invalid: []Invalid{c.Invalid[1], c.Invalid[2], again}, Verified: []mcm.Hash{hash(8)}})
 	if all, err := m.Evidence(); err != nil || !reflect.DeepEqual(all, c.Evidence) {
 		t.Errorf("evidence: %v, %v", all, err)
 	}

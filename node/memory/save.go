@@ -27,6 +27,11 @@ func (db *DB) Save(now time.Time, c *Changes) error {
 	defer db.mu.Unlock()
 	err := db.transact(now, func(s *session) error {
 		s.lost.add(&unfit)
+		if c.Doubted {
+			if err := s.doubt(); err != nil {
+				return err
+			}
+		}
 		for t, entries := range puts {
 			if err := s.put(table(t), entries); err != nil {
 				return err
@@ -131,6 +136,18 @@ func (db *DB) transact(now time.Time, fn func(s *session) error) error {
 	db.held = s.held
 	db.metrics.count(&s.held, &s.lost)
 	return nil
+}
+
+// doubt forgets all that was verified, at once: to delete entry by entry costs bbolt the
+// square of their number.
+func (s *session) doubt() error {
+	name := verified.name()
+	if err := s.tx.DeleteBucket(name); err != nil {
+		return err
+	}
+	s.held[verified] = 0
+	_, err := s.tx.CreateBucket(name)
+	return err
 }
 
 // put stores entries.

@@ -36,6 +36,7 @@ type Changes struct {
 	Invalid  []Invalid
 	Met      []mcm.Hash // keys of invalid trailers that came again, each once
 	Verified []mcm.Hash // ids of trailers with valid work
+	Doubted  bool       // what was verified before all that counts for nothing
 }
 
 // NewKnownSet returns a set that knows invalid and verified, each with what was met
@@ -97,6 +98,14 @@ func (k *KnownSet) Learn(t *mcm.Trailer, id mcm.Hash, f *Finding) {
 		k.invalid.put(id, inv)
 		k.changes.Invalid = appendBounded(k.changes.Invalid, inv, k.invalid.most)
 	}
+}
+
+// Doubt forgets what was verified: what has checked it turned out to compute wrongly.
+func (k *KnownSet) Doubt() {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.verified = newRecent[struct{}](k.verified.most)
+	k.changes.Verified, k.changes.Doubted = nil, true
 }
 
 func (k *KnownSet) meet(id mcm.Hash) {

@@ -59,6 +59,24 @@ func TestKnownSet(t *testing.T) {
 	}
 }
 
+// TestKnownSetDoubt: what was verified is forgotten, what is invalid isn't.
+func TestKnownSetDoubt(t *testing.T) {
+	tr, f := invalid(7)
+	k := proof.NewKnownSet([]proof.Invalid{{ID: number(7), Parent: number(6), Trailer: tr, Finding: *f}}, []mcm.Hash{number(1)})
+	k.Learn(&tr, number(2), nil)
+	k.Doubt()
+	k.Learn(&tr, number(3), nil)
+	if _, ok := k.Invalid(number(7)); !ok || k.Valid(number(1)) || k.Valid(number(2)) || !k.Valid(number(3)) {
+		t.Error("too much or too little is known")
+	}
+	if c := k.Changes(); !c.Doubted || len(c.Verified) != 1 || c.Verified[0] != number(3) {
+		t.Errorf("changes: doubted %v, verified %v", c.Doubted, c.Verified)
+	}
+	if c := k.Changes(); c.Doubted {
+		t.Error("doubted a second time")
+	}
+}
+
 // TestKnownSetIsBounded: what was met least recently leaves first.
 func TestKnownSetIsBounded(t *testing.T) {
 	k := proof.NewKnownSet(nil, nil)

@@ -204,10 +204,7 @@ func (it *item) judge(r *verify.Result) error {
 	case r.Verdict == verify.Valid:
 		it.valid = true
 	case r.Verdict.Bad():
-		it.invalid = &Finding{
-			Kind: fault.InvalidTrailer, Rule: rules.Rule(pow.RuleName(it.t)), Num: it.t.Num(), Index: -1,
-			Detail: verify.Explain(it.t, r),
-		}
+		it.invalid = LacksWork(it.t, r)
 	default:
 		return fmt.Errorf("%w: %v for block %v", errVerdict, r.Verdict, it.t.Num())
 	}
@@ -260,5 +257,13 @@ func (p *Proof) sum(items []*item) {
 	p.Worked = len(items)
 	for _, it := range items {
 		p.Work = p.Work.AddDifficulty(it.t.WorkDifficulty())
+	}
+}
+
+// LacksWork returns the finding for a trailer whose work is bad.  Index is -1.
+func LacksWork(t *mcm.Trailer, r *verify.Result) *Finding {
+	return &Finding{
+		Kind: fault.InvalidTrailer, Rule: rules.Rule(pow.RuleName(t)), Num: t.Num(), Index: -1,
+		Detail: verify.Explain(t, r),
 	}
 }

@@ -25,6 +25,9 @@ func (s *scan) charge(doubt map[mcm.Hash]bool, now time.Time) *memory.Changes {
 	ch := &memory.Changes{}
 	learned := s.known.Changes()
 	ch.Met, ch.Verified = learned.Met, learned.Verified
+	if s.o.Wrong() > s.wrong {
+		ch.Verified, ch.Doubted = nil, true
+	}
 	for _, i := range learned.Invalid {
 		if id := proof.ID(&i.Trailer); !doubt[id] {
 			ch.Invalid = append(ch.Invalid, memory.Invalid{ID: i.ID, Parent: i.Parent, Trailer: i.Trailer, Finding: i.Finding, Met: now})

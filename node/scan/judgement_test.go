@@ -400,6 +400,39 @@ func TestPersistence(t *testing.T) {
 	})
 }
 
+// What a scan has verified isn't remembered, and nothing of what was, if meanwhile an
+// engine was found to compute wrongly.
+func TestDistrust(t *testing.T) {
+	for _, wrong := range []int{0, 1} {
+		synctest.Test(t, func(t *testing.T) {
+			n := newNetwork()
+			actors, _ := honest(3)
+			addrs := n.add(actors...)
+			m := &memory.RAM{}
+			if err := m.Save(time.Now(), &memory.Changes{Verified: []mcm.Hash{{1}}}); err != nil {
+				t.Fatal(err)
+			}
+			v := &fakeVerifier{}
+			o := n.options(v, addrs...)
+			o.Memory = m
+			o.Wrong = func() int {
+				if v.calls > 0 {
+					return wrong
+				}
+				return 0
+			}
+			n.scan(t, o)
+			s, err := m.Load(time.Now())
+			if err != nil {
+				t.Fatal(err)
+			}
+			if len(s.Verified) == 0 != (wrong > 0) {
+				t.Errorf("wrong %d: %d trailers are remembered as verified", wrong, len(s.Verified))
+			}
+		})
+	}
+}
+
 // Hostile peers of many groups that name 4,096 dead addresses put nobody off: the
 // quorum is found among those known, and candidates have their turn by who names
 // them.

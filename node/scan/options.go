@@ -44,6 +44,10 @@ type Options struct {
 	MaxPeers  int // called in all; zero: 4,096
 	Deadlines Deadlines
 
+	// Wrong tells how many of the verifier's engines were found to compute wrongly so
+	// far; nil: none ever is.  Then what they have passed before is forgotten.
+	Wrong func() int
+
 	Now      func() time.Time // the clock that trailers are held against; nil: time.Now
 	Draw     func(n int) int  // picks in [0, n) which trailer is checked first; nil: a secret source
 	Log      *slog.Logger     // nil: silent
@@ -70,6 +74,9 @@ func (o Options) complete() (Options, error) {
 	o.Deadlines.Retry = cmp.Or(o.Deadlines.Retry, 5*time.Second)
 	if o.Now == nil {
 		o.Now = time.Now
+	}
+	if o.Wrong == nil {
+		o.Wrong = func() int { return 0 }
 	}
 	if o.Draw == nil {
 		o.Draw = proof.Secret()

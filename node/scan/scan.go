@@ -40,7 +40,7 @@ func run(ctx context.Context, o Options, only func(*Book, time.Time) *order) (*R
 	if err != nil {
 		return nil, err
 	}
-	now := o.Now()
+	now, wrong := o.Now(), o.Wrong()
 	known := proof.NewKnownSet(nil, nil)
 	if o.Memory != nil {
 		m, err := o.Memory.Load(now)
@@ -59,6 +59,7 @@ func run(ctx context.Context, o Options, only func(*Book, time.Time) *order) (*R
 		groups:  map[netip.Prefix]bool{},
 		events:  make(chan event, o.Parallel),
 		known:   known,
+		wrong:   wrong,
 	}
 	if only != nil {
 		s.order = only(o.Book, now)
@@ -93,6 +94,7 @@ type scan struct {
 	events   chan event
 	judge    *judge
 	known    *proof.KnownSet
+	wrong    int // engines that had been found to compute wrongly when it began
 	received sightings
 
 	reached  int // peers that shook hands

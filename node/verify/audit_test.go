@@ -136,6 +136,9 @@ func TestAuditedLiarBehindRouter(t *testing.T) {
 	if got := portable.Calls(); !slices.Equal(got, []int{1, 10, 10, 10}) {
 		t.Errorf("portable got %v, want the audit and each batch", got)
 	}
+	if n := r.Wrong(); n != 1 {
+		t.Errorf("%d are said to compute wrongly, want 1", n)
+	}
 }
 
 func TestAuditTellsNothingUnaudited(t *testing.T) {

@@ -11,6 +11,7 @@ import (
 type Cache struct {
 	v       Verifier
 	half    int
+	wrong   func() int
 	metrics *Metrics
 
 	mu sync.Mutex
@@ -18,6 +19,7 @@ type Cache struct {
 	// forgotten and young grows old.
 	young, old map[mcm.Trailer]Result
 	flights    map[mcm.Trailer]seat // being computed right now
+	seen       int                  // what wrong returned when both were last empty
 }
 
 // A flight is one call of the inner Verifier that others may wait for.
@@ -27,6 +29,7 @@ type flight struct {
 	done    chan struct{} // closed when the rest may be read
 	results []Result
 	err     error // nil also when the leader was interrupted
+	wrong   int   // engines that had been found to compute wrongly when it began
 }
 
 // A seat is one trailer of a flight.
@@ -56,11 +59,17 @@ type passenger struct {
 // find: exemptions and broken nonces are free to judge, so keeping them would
 // only let a peer crowd out the rest.
 //
-// A nil m counts unseen.
-func Cached(v Verifier, entries int, m *Metrics) *Cache {
+// Whenever the number that wrong returns grows, such as Router.Wrong, all is
+// forgotten.  A nil wrong stands for a v that never computes wrongly, and a nil m
+// counts unseen.
+func Cached(v Verifier, entries int, wrong func() int, m *Metrics) *Cache {
+	if wrong == nil {
+		wrong = func() int { return 0 }
+	}
 	return &Cache{
 		v:       v,
 		half:    max(entries/2, 1),
+		wrong:   wrong,
 		metrics: metricsOr(m),
 		young:   map[mcm.Trailer]Result{},
 		old:     map[mcm.Trailer]Result{},
@@ -115,6 +124,11 @@ func (c *Cache) VerifyPoW(ctx context.Context, dst []Result, batch []mcm.Trailer
 func (c *Cache) board(dst []Result, batch []mcm.Trailer, open []int32) (own *flight, waiting []passenger) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if now := c.wrong(); now != c.seen {
+		clear(c.young)
+		clear(c.old)
+		c.seen = now
+	}
 	hits := 0
 	for _, i := range open {
 		t := &batch[i]
@@ -128,7 +142,7 @@ func (c *Cache) board(dst []Result, batch []mcm.Trailer, open []int32) (own *fli
 			continue
 		}
 		if own == nil {
-			own = &flight{done: make(chan struct{})}
+			own = &flight{done: make(chan struct{}), wrong: c.seen}
 		}
 		c.flights[*t] = seat{own, len(own.batch)}
 		own.batch = append(own.batch, *t)
@@ -148,7 +162,9 @@ func (c *Cache) fly(ctx context.Context, f *flight, dst []Result) error {
 		c.mu.Lock()
 		for i := range f.batch {
 			delete(c.flights, f.batch[i])
-			c.put(&f.batch[i], f.results[i])
+			if f.wrong == c.wrong() {
+				c.put(&f.batch[i], f.results[i])
+			}
 		}
 		c.mu.Unlock()
 		close(f.done)

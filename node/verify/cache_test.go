@@ -19,7 +19,7 @@ import (
 
 func TestCacheRemembers(t *testing.T) {
 	f, reg := &verifytest.Fake{}, prometheus.NewRegistry()
-	c := verify.Cached(f, 100, verify.NewMetrics(reg))
+	c := verify.Cached(f, 100, nil, verify.NewMetrics(reg))
 	batch := append(makeTrailers(0, 10), makeBad(10, 10)...)
 	wantTruth(t, c, batch)
 	slices.Reverse(batch)
@@ -35,7 +35,7 @@ func TestCacheRemembers(t *testing.T) {
 
 func TestCacheKeysOnEveryByte(t *testing.T) {
 	f := &verifytest.Fake{}
-	c := verify.Cached(f, 1000, nil)
+	c := verify.Cached(f, 1000, nil, nil)
 	base := makeTrailers(0, 1)
 	wantTruth(t, c, base)
 	for i := range mcm.TrailerLen {
@@ -50,7 +50,7 @@ func TestCacheKeysOnEveryByte(t *testing.T) {
 
 func TestCacheComputesEqualTrailersOfABatchOnce(t *testing.T) {
 	f := &verifytest.Fake{}
-	c := verify.Cached(f, 100, nil)
+	c := verify.Cached(f, 100, nil, nil)
 	ts := makeTrailers(0, 3)
 	wantTruth(t, c, []mcm.Trailer{ts[0], ts[1], ts[0], ts[0], ts[2], ts[1]})
 	if got := f.Calls(); !slices.Equal(got, []int{3}) {
@@ -60,7 +60,7 @@ func TestCacheComputesEqualTrailersOfABatchOnce(t *testing.T) {
 
 func TestCacheForgets(t *testing.T) {
 	f := &verifytest.Fake{}
-	c := verify.Cached(f, 20, nil)
+	c := verify.Cached(f, 20, nil, nil)
 	used := makeTrailers(0, 1)
 	wantTruth(t, c, used)
 	for i := range 20 {
@@ -78,9 +78,31 @@ func TestCacheForgets(t *testing.T) {
 
 // TestCacheKeepsNothingCheap shows that junk that costs nothing to judge doesn't
 // crowd out what does.
+// TestCacheDistrusts: what it has from before an engine was found to compute wrongly
+// counts for nothing, what was being computed then included.
+func TestCacheDistrusts(t *testing.T) {
+	wrong := 0
+	f := &verifytest.Fake{}
+	f.Before = func(_ context.Context, n int, _ []mcm.Trailer) error {
+		if len(f.Calls()) == 2 {
+			wrong++
+		}
+		return nil
+	}
+	c := verify.Cached(f, 100, func() int { return wrong }, nil)
+	a, b := makeTrailers(0, 3), makeTrailers(10, 2)
+	for _, ts := range [][]mcm.Trailer{a, a, b, b, a, b, a} {
+		wantTruth(t, c, ts)
+	}
+	// The second call was under way when it was found.
+	if got := f.Calls(); !slices.Equal(got, []int{3, 2, 2, 3}) {
+		t.Errorf("the inner verifier was asked for %v trailers, want [3 2 2 3]", got)
+	}
+}
+
 func TestCacheKeepsNothingCheap(t *testing.T) {
 	f := &verifytest.Fake{}
-	c := verify.Cached(f, 20, nil)
+	c := verify.Cached(f, 20, nil, nil)
 	costly := makeTrailers(0, 10)
 	wantTruth(t, c, costly)
 	junk := append(makeTrailers(100, 100), makeTrailers(200, 100)...)
@@ -116,7 +138,7 @@ func TestCacheSharesOneComputation(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ch := make(chan struct{})
 		f := &verifytest.Fake{Before: gate(ch, 0, 1)}
-		c := verify.Cached(f, 100, nil)
+		c := verify.Cached(f, 100, nil, nil)
 		ts := makeTrailers(0, 3)
 		var wg sync.WaitGroup
 		wg.Go(func() { wantTruth(t, c, ts[:2]) })
@@ -142,7 +164,7 @@ func TestCacheWaiterLeavesEarly(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ch := make(chan struct{})
 		f := &verifytest.Fake{Before: gate(ch, 0)}
-		c := verify.Cached(f, 100, nil)
+		c := verify.Cached(f, 100, nil, nil)
 		ts := makeTrailers(0, 2)
 		var leader sync.WaitGroup
 		leader.Go(func() { wantTruth(t, c, ts) })
@@ -166,7 +188,7 @@ func TestCacheWaiterLeavesEarly(t *testing.T) {
 func TestCacheOutlivesItsLeader(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := &verifytest.Fake{Before: gate(nil, 0)}
-		c := verify.Cached(f, 100, nil)
+		c := verify.Cached(f, 100, nil, nil)
 		ts := makeTrailers(0, 2)
 		ctx, cancel := context.WithCancelCause(t.Context())
 		var wg sync.WaitGroup
@@ -199,7 +221,7 @@ func TestCacheSharesErrorsAndForgetsThem(t *testing.T) {
 			<-ch
 			return lost
 		}}
-		c := verify.Cached(f, 100, nil)
+		c := verify.Cached(f, 100, nil, nil)
 		ts := makeTrailers(0, 2)
 		var wg sync.WaitGroup
 		for range 3 {
@@ -222,7 +244,7 @@ func TestCacheSharesErrorsAndForgetsThem(t *testing.T) {
 
 func TestCacheRefusesUndecided(t *testing.T) {
 	f := &verifytest.Fake{Spoil: func(_ []mcm.Trailer, r []verify.Result) { r[len(r)-1] = verify.Result{} }}
-	c := verify.Cached(f, 100, nil)
+	c := verify.Cached(f, 100, nil, nil)
 	ts := makeTrailers(0, 2)
 	for range 2 {
 		var failed *verify.BackendError
@@ -243,7 +265,7 @@ func TestCacheSurvivesAPanic(t *testing.T) {
 			}
 			return nil
 		}}
-		c := verify.Cached(f, 100, nil)
+		c := verify.Cached(f, 100, nil, nil)
 		ts := makeTrailers(0, 2)
 		var wg sync.WaitGroup
 		wg.Go(func() {
@@ -267,7 +289,7 @@ func TestCacheConcurrent(t *testing.T) {
 		runtime.Gosched()
 		return nil
 	}}
-	c := verify.Cached(f, 1000, nil)
+	c := verify.Cached(f, 1000, nil, nil)
 	ts := makeTrailers(0, 100)
 	var wg sync.WaitGroup
 	for g := range 8 {
@@ -307,7 +329,7 @@ func BenchmarkCache(b *testing.B) {
 					r[i].Verdict = verify.Valid
 				}
 			}}
-			c := verify.Cached(f, bench.entries, nil)
+			c := verify.Cached(f, bench.entries, nil, nil)
 			dst := make([]verify.Result, len(ts))
 			for b.Loop() {
 				if err := c.VerifyPoW(b.Context(), dst, ts); err != nil {

@@ -41,6 +41,9 @@ const (
 	Hung        RetireClass = "hung"         // it gave no answer in time
 )
 
+// wrong reports whether what is retired for it computes wrongly.
+func (c RetireClass) wrong() bool { return c == Disagreed || c == KnownAnswer }
+
 // A RetiredError says that a backend serves no more for the life of the process.
 type RetiredError struct {
 	Backend string // its Info().Name

@@ -57,7 +57,7 @@ func TestWrappersRefuseUnequalSlices(t *testing.T) {
 	coalesced := verify.Coalesce(f, 10, time.Hour)
 	defer coalesced.Close()
 	for name, v := range map[string]verify.Verifier{
-		"cache": verify.Cached(f, 10, nil), "coalescer": coalesced, "router": router,
+		"cache": verify.Cached(f, 10, nil, nil), "coalescer": coalesced, "router": router,
 		"auditor": verify.Audited(f, &verifytest.Fake{}, verify.AuditOptions{}),
 	} {
 		var length *verify.LengthError

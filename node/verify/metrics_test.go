@@ -15,7 +15,7 @@ func TestMetrics(t *testing.T) {
 	m := verify.NewMetrics(reg)
 	bad := failing(named("gpu"), 1, errors.New("device lost"))
 	audited := verify.Audited(bad, named("portable"), verify.AuditOptions{Sample: 1, Metrics: m})
-	v := verify.Cached(verify.NewRouter(nil, m, audited, named("portable")), 10, m)
+	v := verify.Cached(verify.NewRouter(nil, m, audited, named("portable")), 10, nil, m)
 	for range 2 {
 		wantTruth(t, v, append(makeTrailers(0, 3), makeBad(3, 2)...))
 	}
@@ -47,5 +47,5 @@ func TestMetrics(t *testing.T) {
 
 func TestMetricsUnregistered(t *testing.T) {
 	m := verify.NewMetrics(nil)
-	wantTruth(t, verify.Cached(verify.NewRouter(nil, m, named("portable")), 10, m), makeTrailers(0, 3))
+	wantTruth(t, verify.Cached(verify.NewRouter(nil, m, named("portable")), 10, nil, m), makeTrailers(0, 3))
 }

@@ -8,6 +8,7 @@ import (
 	"math"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"kigo/node/mcm"
@@ -24,6 +25,7 @@ const (
 // A Router is a Verifier that gives each batch to the backend that is likely to
 // be done first, and to another one when that fails.
 type Router struct {
+	wrong   atomic.Int32
 	log     *slog.Logger
 	metrics *Metrics
 	members []*member // in the order of preference, the safest last
@@ -209,6 +211,9 @@ func (r *Router) call(ctx context.Context, m *member, dst []Result, batch []mcm.
 		r.log.Warn("backend failed, its batch goes to another", "backend", m.info.Name,
 			"batch", len(batch), "err", err, "pause", pause)
 	case first:
+		if retired.Class.wrong() {
+			r.wrong.Add(1)
+		}
 		r.metrics.Retired(m.info.Name, retired.Class)
 		r.log.Error("backend is retired until the process ends, its batch goes to another", "backend", m.info.Name,
 			"batch", len(batch), "err", err)
@@ -281,6 +286,10 @@ func (m *member) status() Status {
 	defer m.mu.Unlock()
 	return Status{m.info, m.retired, m.until, m.err, m.rates.rate(0, m.info.Chunk)}
 }
+
+// Wrong returns how many backends were found to compute wrongly so far.  Each time it
+// grows, what was called valid before may be wrong too, whoever remembers it.
+func (r *Router) Wrong() int { return int(r.wrong.Load()) }
 
 // Close closes all backends.  No call may be under way.
 func (r *Router) Close() error {

@@ -245,6 +245,17 @@ func TestRouterRetires(t *testing.T) {
 			t.Errorf("the log has no single error about it:\n%s", got)
 		}
 
+		if n := r.Wrong(); n != 1 {
+			t.Errorf("%d are said to compute wrongly, want 1", n)
+		}
+		for _, class := range []verify.RetireClass{verify.Failed, verify.Hung} {
+			r := verify.NewRouter(nil, nil, failing(named("gpu"), 1, &verify.RetiredError{Backend: "gpu", Class: class}), portable)
+			wantTruth(t, r, makeTrailers(0, 3))
+			if n := r.Wrong(); n != 0 || !r.Status()[0].Retired {
+				t.Errorf("%s: %d are said to compute wrongly, want none", class, n)
+			}
+		}
+
 		only := verify.NewRouter(nil, nil, failing(named("gpu"), 1, &verify.RetiredError{Backend: "gpu", Reason: "lies"}))
 		for range 2 {
 			var retired *verify.RetiredError

@@ -31,11 +31,15 @@ func (n *Node) prove(ctx context.Context) {
 			return
 		}
 		n.fails("checking the own chain's work", err)
-		select {
-		case <-ctx.Done():
-			return
-		case <-look.C:
-		case <-n.owed:
+		for waiting := true; waiting; {
+			select {
+			case <-ctx.Done():
+				return
+			case <-n.owed:
+				waiting = false
+			case <-look.C:
+				waiting = n.o.Scan.Wrong() <= p.distrusted
+			}
 		}
 	}
 }

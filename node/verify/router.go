@@ -190,7 +190,7 @@ func (r *Router) call(ctx context.Context, m *member, dst []Result, batch []mcm.
 	}
 	if err == nil {
 		r.metrics.batch(m.info.Name, dst, took)
-		if m.succeeded(len(batch), took) {
+		if m.succeeded(hashed(dst), took) {
 			r.log.Info("backend serves again", "backend", m.info.Name)
 		}
 		return nil
@@ -224,12 +224,24 @@ func (r *Router) call(ctx context.Context, m *member, dst []Result, batch []mcm.
 	return err
 }
 
-// succeeded notes that n trailers were done and reports whether m had failed
+// hashed returns how many of the trailers needed a hash.
+func hashed(dst []Result) (n int) {
+	for i := range dst {
+		if v := dst[i].Verdict; v == Valid || v == BadWork {
+			n++
+		}
+	}
+	return n
+}
+
+// succeeded notes that n trailers were hashed and reports whether m had failed
 // before.
 func (m *member) succeeded(n int, took time.Duration) (again bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.rates.observe(n, took)
+	if n > 0 { // what needs no hash says nothing of m's speed
+		m.rates.observe(n, took)
+	}
 	again = m.failures > 0 && !m.retired
 	m.failures, m.until = 0, time.Time{}
 	if !m.retired {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"math"
 	"slices"
 	"strings"
 	"sync"
@@ -85,6 +86,40 @@ func TestRouterGivesSmallBatchesToWideBackends(t *testing.T) {
 	if w, p := len(wide.Calls()), len(portable.Calls()); w != 1 || p != 1 {
 		t.Errorf("wide was called %d times, portable %d; want once each", w, p)
 	}
+}
+
+// TestRouterCountsHashes: trailers that need no hash say nothing of how fast a backend
+// is.
+func TestRouterCountsHashes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		slow := named("slow")
+		slow.Before = func(_ context.Context, _ int, batch []mcm.Trailer) error {
+			for i := range batch {
+				if batch[i].Kind() == mcm.Standard {
+					time.Sleep(time.Millisecond)
+				}
+			}
+			return nil
+		}
+		r := verify.NewRouter(nil, nil, slow)
+		exempt := makeTrailers(0, 50)
+		for i := range exempt {
+			exempt[i].SetTxCount(0)
+		}
+		for _, c := range []struct {
+			batch []mcm.Trailer
+			want  float64
+		}{
+			{exempt, 0},
+			{append(slices.Clone(exempt), makeTrailers(0, 50)...), 1000},
+			{exempt, 1000},
+		} {
+			wantTruth(t, r, c.batch)
+			if got := r.Status()[0].Rate; math.Abs(got-c.want) > 1 {
+				t.Errorf("a rate of %v trailers a second, want %v", got, c.want)
+			}
+		}
+	})
 }
 
 func TestRouterNeedsABackend(t *testing.T) {

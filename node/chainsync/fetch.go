@@ -57,7 +57,8 @@ type download struct {
 	old      bool                // below version 3 without a pin
 	version  bool                // follows one version of that history only
 	others   map[mcm.Weight]bool // versions that were looked at
-	files    int                 // whole files that were asked for
+	heard    hearings
+	files    int // whole files that were asked for
 
 	ctx    context.Context
 	cancel context.CancelCauseFunc

@@ -188,6 +188,57 @@ func TestOtherPasts(t *testing.T) {
 	})
 }
 
+// stating has a peer state a weight that no past has.
+func stating(q *synctest.Peer, more uint64) {
+	q.SetState(func(s *wire.State) { s.Weight[1] = more })
+}
+
+// Peers that serve the past with the most work and state what isn't its weight are as
+// good as others.
+func TestPastOfAnotherWeight(t *testing.T) {
+	p := newPast(2, 600, 200)
+	for seed := range 8 { // who is asked first is chance
+		l := p.lab(t)
+		weak := l.net.Peers(t, p.other, 4, synctest.Other(p.other))
+		strong := l.net.Peers(t, p.Chain, 4)
+		for _, q := range strong {
+			stating(q, 1)
+		}
+		all := append(slices.Clone(weak), strong...)
+		if seed%2 == 1 {
+			slices.Reverse(all)
+		}
+		out := l.run(synctest.Branches(all...)...)
+		l.wantTip(p.Chain)
+		wantEnds(t, out, chainsync.Chosen)
+		l.noStagings()
+	}
+}
+
+// However many weights are stated of a past, it is fetched a few times at most.
+func TestManyWeights(t *testing.T) {
+	p := newPast(2, 600, 200)
+	for name, own := range map[string]bool{"own": true, "another": false} {
+		t.Run(name, func(t *testing.T) {
+			l := p.lab(t)
+			if own {
+				l.own(p.Chain)
+			}
+			peers := l.net.Peers(t, p.Chain, 24)
+			for i, q := range peers {
+				stating(q, uint64(i+1))
+			}
+			out := l.run(synctest.Branches(peers...)...)
+			l.wantTip(p.Chain)
+			l.noStagings()
+			// Three times while the branch is fetched, and three times when it is the own.
+			if most := int64(200 + 7*600); out.Trailers > most {
+				t.Errorf("%d trailers were fetched, expected at most %d", out.Trailers, most)
+			}
+		})
+	}
+}
+
 // A node that was once deceived about its past isn't locked in: peers on its own tip
 // state another weight, and have more worked weight.  One that wasn't stays.
 func TestDeceivedPast(t *testing.T) {

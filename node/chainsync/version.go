@@ -6,11 +6,14 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
+	"fmt"
 	"math"
 	"math/rand/v2"
 	"net/netip"
 	"slices"
+	"time"
 
+	"kigo/node/chain"
 	"kigo/node/mcm"
 	"kigo/node/proof"
 	"kigo/node/rules"
@@ -21,9 +24,17 @@ import (
 // the one that was found first among them.
 const maxVersions = 4
 
-// maxAttempts is how often those who state one weight are asked for their version, when
-// what they serve is invalid or isn't what they state: the next one may be honest.
-const maxAttempts = 8
+// Bounds of what one run spends on other versions: peers can state any number of
+// weights, and a version is all of the history where it doesn't differ at its end.
+const (
+	// maxAttempts is how often those who state one weight are asked for their version,
+	// when what they serve is invalid or isn't what they state: the next one may be
+	// honest.
+	maxAttempts = 6
+	maxLooks    = 12        // attempts in all
+	maxPasts    = 3         // trailers in all, in histories from the base up
+	maxTime     = time.Hour // in all
+)
 
 // A voice is those who state one and the same weight for what is below version 3.
 type voice struct {
@@ -42,20 +53,30 @@ type hearing struct {
 	groups   map[netip.Prefix]bool // of those
 }
 
-type hearings map[mcm.Weight]*hearing
+// hearings are those of one run.
+type hearings struct {
+	of       map[mcm.Weight]*hearing
+	looks    int
+	trailers int       // that were fetched
+	until    time.Time // when looking ends; zero before the first
+}
 
 // hear returns what has come of asking those of v, and narrows v to those to be asked
 // now.  It is not ok if nobody is left to be asked.
-func (all hearings) hear(v *voice) (g *hearing, ok bool) {
-	g = all[v.below]
+func (all *hearings) hear(v *voice) (g *hearing, ok bool) {
+	if all.of == nil {
+		all.of = map[mcm.Weight]*hearing{}
+	}
+	g = all.of[v.below]
 	if g == nil {
 		g = &hearing{passed: map[netip.Addr]bool{}, groups: map[netip.Prefix]bool{}}
-		all[v.below] = g
+		all.of[v.below] = g
 	}
 	v.by = slices.DeleteFunc(v.by, func(by Supporter) bool { return g.passed[by.Addr] })
 	if g.attempts++; g.attempts > maxAttempts || len(v.by) == 0 {
 		return g, false
 	}
+	all.looks++
 	if g.alone {
 		rand.Shuffle(len(v.by), func(i, j int) { v.by[i], v.by[j] = v.by[j], v.by[i] })
 		i := slices.IndexFunc(v.by, func(by Supporter) bool { return !g.groups[by.Group] })
@@ -63,6 +84,15 @@ func (all hearings) hear(v *voice) (g *hearing, ok bool) {
 		g.pass(&v.by[0])
 	}
 	return g, true
+}
+
+// spent reports whether a run has done what it does for versions of a history of so
+// many trailers.
+func (all *hearings) spent(history int) bool {
+	if all.until.IsZero() {
+		all.until = time.Now().Add(maxTime)
+	}
+	return all.looks >= maxLooks || all.trailers >= maxPasts*history || !time.Now().Before(all.until)
 }
 
 func (g *hearing) pass(by *Supporter) { g.passed[by.Addr], g.groups[by.Group] = true, true }
@@ -86,7 +116,7 @@ func (d *download) versions(ctx context.Context) error {
 	if d.others == nil {
 		d.others = map[mcm.Weight]bool{}
 	}
-	for all := (hearings{}); len(d.others) < maxVersions-1; {
+	for len(d.others) < maxVersions-1 && !d.heard.spent(int(mcm.V30Trigger-d.o.Base.Num)) {
 		h, err := d.heights()
 		if err != nil || h.right() {
 			return err
@@ -97,7 +127,7 @@ func (d *download) versions(ctx context.Context) error {
 		}
 		var fits bool
 		var liars []netip.Addr
-		g, ask := all.hear(v)
+		g, ask := d.heard.hear(v)
 		if ask {
 			fits, liars, err = d.compare(ctx, v, h)
 		}
@@ -242,7 +272,7 @@ type reader interface {
 func (d *download) compare(ctx context.Context, v *voice, h *heights) (fits bool, liars []netip.Addr, err error) {
 	low, _, _ := d.staging.Bounds()
 	tie := len(v.groups) > h.backers(d.b.Supporters)
-	return d.s.compare(ctx, d.b, v, h, tie, d.staging, low, func(sub *download) error {
+	return d.s.compare(ctx, &d.heard, d.b, v, h, tie, d.staging, low, func(sub *download) error {
 		if _, err := sub.takeOver(d.staging, true); err != nil {
 			return err
 		}
@@ -253,8 +283,10 @@ func (d *download) compare(ctx context.Context, v *voice, h *heights) (fits bool
 // compare is download.compare with what there is in mine, from block low on.  tie says
 // whether as much work is enough.  take makes the version, which begins with its bottom
 // and ends with block 0xa0700, the one to have.
-func (s *Syncer) compare(ctx context.Context, b *Branch, v *voice, h *heights, tie bool, mine reader, low mcm.BlockNum, take func(*download) error) (fits bool, liars []netip.Addr, err error) {
+func (s *Syncer) compare(parent context.Context, all *hearings, b *Branch, v *voice, h *heights, tie bool, mine reader, low mcm.BlockNum, take func(*download) error) (fits bool, liars []netip.Addr, err error) {
 	log := s.o.Log.With("groups", len(v.groups), "below", v.below)
+	ctx, cancel := context.WithDeadline(parent, all.until)
+	defer cancel()
 	sub, err := s.newVersion(ctx, b, v, mine)
 	if err != nil {
 		return false, nil, err
@@ -266,18 +298,23 @@ func (s *Syncer) compare(ctx context.Context, b *Branch, v *voice, h *heights, t
 		sub.wg.Wait()
 		s.sched.leave(sub)
 		sub.accuse()
+		if low, high, ok := sub.staging.Bounds(); ok && !taken {
+			all.trailers += int(high - low)
+		}
 		if !taken {
 			err = errors.Join(err, sub.staging.Remove())
 			s.sched.drop(sub.staging)
 		}
 	}()
-	from, ok, err := sub.parting(ctx, mine, low)
-	if err != nil || !ok {
-		log.Info("sync: another history was stated and is not served", "err", err)
-		return false, nil, err
-	}
-	sub.bottom = from
-	err = sub.fetchVersion(ctx, mine, low)
+	from, work, err := sub.fetchVersion(ctx, mine, low, func(weight, other, work, theirs mcm.Weight) bool {
+		below, _ := h.below.Sub(weight)
+		below, _ = below.Add(other)
+		fits = h.fits(v, below)
+		if h.want != nil {
+			return below == *h.want
+		}
+		return theirs.Cmp(work) > 0 || tie && fits && theirs == work
+	})
 	var stuck *unavailableError
 	var bad *invalidError
 	switch {
@@ -288,37 +325,25 @@ func (s *Syncer) compare(ctx context.Context, b *Branch, v *voice, h *heights, t
 		}
 		log.Info("sync: another history is invalid", "bnum", bad.at, "err", err)
 		return false, liars, nil
-	case errors.As(err, &stuck), errors.Is(err, errNoVersion):
+	case errors.Is(err, errLess):
+		log.Info("sync: another history is not the one to have", "fork", from, "fits", fits, "err", err)
+		return fits, nil, nil
+	case errors.As(err, &stuck), errors.Is(err, errNoVersion), err != nil && ctx.Err() != nil && parent.Err() == nil:
 		log.Info("sync: another history can't be had", "err", err)
 		return false, nil, nil
 	case err != nil:
 		return false, nil, err
 	}
-	weight, work, err := oldSums(mine, from)
-	if err != nil {
-		return false, nil, err
-	}
-	other, theirs, err := oldSums(sub.staging, from)
-	if err != nil {
-		return false, nil, err
-	}
-	below, _ := h.below.Sub(weight)
-	below, _ = below.Add(other)
-	fits = h.fits(v, below)
-	more := theirs.Cmp(work) > 0 || tie && fits && theirs == work
-	if h.want != nil {
-		more = below == *h.want
-	}
-	log.Warn("sync: there is another history below version 3", "fork", from, "weight", below, "work", theirs, "ours", work, "taken", more)
-	if !more {
-		return fits, nil, nil
-	}
+	log.Warn("sync: there is another history below version 3, with more work", "fork", from, "work", work)
 	taken = true
 	return fits, nil, take(sub)
 }
 
-// errNoVersion says that what a peer has isn't a version of the history.
-var errNoVersion = errors.New("chainsync: it doesn't fit what is below")
+// What a version can be besides invalid or not to be had.
+var (
+	errNoVersion = errors.New("chainsync: it doesn't fit what is below")
+	errLess      = errors.New("chainsync: it has no more work than what there is, or isn't what is stated")
+)
 
 // newVersion returns a download of the part of a version that differs, which begins at
 // block 0xa0700.
@@ -330,13 +355,17 @@ func (s *Syncer) newVersion(ctx context.Context, b *Branch, v *voice, mine reade
 	if len(first) != 1 {
 		return nil, errors.New("chainsync: history below nothing")
 	}
-	below := v.below.LE()
-	sum := sha256.Sum256(append([]byte("version "+b.Tip().Hash().String()), below[:]...))
-	g, err := s.o.Chain.Stage(hex.EncodeToString(sum[:]))
+	name := versionName("version ", b, v)
+	if g, ok := mine.(*chain.Staging); ok && g.Name() == name {
+		name = versionName("another version ", b, v) // that one was taken, and isn't what they state
+	}
+	g, err := s.o.Chain.Stage(name)
 	if err != nil {
 		return nil, err
 	}
-	s.sched.seize(g)
+	if !s.sched.seize(g) {
+		return nil, fmt.Errorf("chainsync: staging %s is in use", name)
+	}
 	if _, high, ok := g.Bounds(); ok { // of an earlier run
 		if err := g.CutBelow(high + 1); err != nil {
 			return nil, err
@@ -357,6 +386,12 @@ func (s *Syncer) newVersion(ctx context.Context, b *Branch, v *voice, mine reade
 	sub.wake = s.sched.join(sub)
 	sub.worker = newWorker(sub)
 	return sub, nil
+}
+
+func versionName(what string, b *Branch, v *voice) string {
+	below := v.below.LE()
+	sum := sha256.Sum256(append([]byte(what+b.Tip().Hash().String()), below[:]...))
+	return hex.EncodeToString(sum[:])
 }
 
 // parting returns the first block at which the version differs from what there is, by
@@ -413,23 +448,41 @@ func (d *download) single(ctx context.Context, n mcm.BlockNum) *mcm.Trailer {
 	return nil
 }
 
-// fetchVersion has the part of the version from its bottom on fetched and proven.
-func (d *download) fetchVersion(ctx context.Context, mine reader, low mcm.BlockNum) error {
+// fetchVersion fetches the part of the version that differs, from the block on that it returns,
+// and if that is what is wanted, by the weight and the work of both there, has its work
+// proven.  It returns that work.
+func (d *download) fetchVersion(ctx context.Context, mine reader, low mcm.BlockNum, wanted func(weight, other, work, theirs mcm.Weight) bool) (from mcm.BlockNum, theirs mcm.Weight, err error) {
+	from, ok, err := d.parting(ctx, mine, low)
+	if err != nil || !ok {
+		return from, theirs, cmp.Or(err, errNoVersion)
+	}
+	d.bottom = from
 	w := d.worker
 	d.wg.Go(func() { w.run(d.ctx) })
 	if err := d.obtained(ctx); err != nil {
-		return err
+		return from, theirs, err
 	}
-	if d.bottom > low {
-		below, err := mine.Trailers(d.bottom-1, 1)
-		if err != nil || len(below) != 1 {
-			return err
+	if from > low {
+		below, err := mine.Trailers(from-1, 1)
+		if err != nil {
+			return from, theirs, err
 		}
-		if proof.Against(&below[0], &d.low) != nil {
-			return errNoVersion
+		if len(below) != 1 || proof.Against(&below[0], &d.low) != nil {
+			return from, theirs, errNoVersion
 		}
 	}
-	return d.proveOld(ctx)
+	weight, work, err := oldSums(mine, from)
+	if err != nil {
+		return from, theirs, err
+	}
+	other, theirs, err := oldSums(d.staging, from)
+	if err != nil {
+		return from, theirs, err
+	}
+	if !wanted(weight, other, work, theirs) {
+		return from, theirs, errLess
+	}
+	return from, theirs, d.proveOld(ctx)
 }
 
 // oldSums returns weight and worked weight of what there is from a block up to version 3.

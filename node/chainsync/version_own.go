@@ -14,7 +14,7 @@ import (
 )
 
 // lookAgain is how long a weight that was stated of the own chain's past isn't looked at
-// again, and maxLooked how many such weights are remembered.
+// again, and maxLooked how many such weights are looked at in that time.
 const (
 	lookAgain = time.Hour
 	maxLooked = 64
@@ -69,7 +69,7 @@ func (r *run) pasts(ctx context.Context) error {
 		}
 	}
 	looked, lied := r.s.recent(o.Now()), map[netip.Addr]bool{}
-	for all := (hearings{}); ; {
+	for all := (hearings{}); !all.spent(int(mcm.V30Trigger-o.Base.Num)) && len(looked) < maxLooked; {
 		v := h.otherVoice(b.Supporters, looked, func(by *Supporter) bool {
 			return lied[by.Addr] || !o.Accounts.MayServe(by.Addr, o.Now())
 		})
@@ -80,7 +80,7 @@ func (r *run) pasts(ctx context.Context) error {
 		var liars []netip.Addr
 		g, ask := all.hear(v)
 		if ask {
-			fits, liars, err = r.s.compare(ctx, b, v, h, false, o.Chain, o.Base.Num, func(sub *download) error {
+			fits, liars, err = r.s.compare(ctx, &all, b, v, h, false, o.Chain, o.Base.Num, func(sub *download) error {
 				taken = true
 				return r.takePast(sub)
 			})
@@ -100,6 +100,7 @@ func (r *run) pasts(ctx context.Context) error {
 			lied[a] = true
 		}
 	}
+	return nil
 }
 
 // takePast puts a version, all of which is proven, in the place of the own chain's past.
@@ -183,8 +184,5 @@ func (s *Syncer) recent(now time.Time) map[mcm.Weight]bool {
 func (s *Syncer) look(w mcm.Weight, now time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if len(s.looked) >= maxLooked {
-		clear(s.looked)
-	}
 	s.looked[w] = now
 }

@@ -20,6 +20,7 @@ const (
 	StarvedAlarm scan.AlarmKind = "starved"
 	PseudoAlarm  scan.AlarmKind = "pseudo_run"
 	CheapAlarm   scan.AlarmKind = "cheap_weight"
+	EngineAlarm  scan.AlarmKind = "wrong_engine"
 	FailureAlarm scan.AlarmKind = "own_failure" // something of this node's own fails, such as its disk
 
 	clockAlarm  = scan.ClockAlarm
@@ -33,7 +34,7 @@ const (
 
 // AlarmKinds lists all kinds of alarm that a node can raise.
 func AlarmKinds() []scan.AlarmKind {
-	return []scan.AlarmKind{StarvedAlarm, PseudoAlarm, CheapAlarm, clockAlarm, rulesAlarm, weightAlarm, behindAlarm, floorAlarm, pinAlarm, deepAlarm, FailureAlarm}
+	return []scan.AlarmKind{StarvedAlarm, PseudoAlarm, CheapAlarm, clockAlarm, rulesAlarm, weightAlarm, behindAlarm, floorAlarm, pinAlarm, deepAlarm, EngineAlarm, FailureAlarm}
 }
 
 // Thresholds of section 8.10.

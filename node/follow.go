@@ -230,6 +230,10 @@ func (n *Node) took(before chain.Tip, had bool, tail []mcm.Trailer) {
 	if had {
 		fork = before.Num - mcm.BlockNum(depth)
 	}
+	cut := had && tip.Num <= fork // it only ends sooner, perhaps below all of tail
+	if cut {
+		fork, depth = tip.Num, int(before.Num-tip.Num)
+	}
 	base, _ := n.own.at(fork)
 	gained, _ := tip.Work.Sub(base.Work)
 
@@ -248,7 +252,7 @@ func (n *Node) took(before chain.Tip, had bool, tail []mcm.Trailer) {
 		n.reorgs, n.lastDepth = n.reorgs+1, depth
 		n.o.Metrics.reorgs.Inc()
 		n.log.Info("own chain reorganised", "bnum", tip.Num, "hash", tip.Hash, "depth", depth, "grown", grown)
-		if depth < tailLen { // else only the sync knows how deep it was
+		if depth < tailLen && !cut { // else only who has changed it knows how deep it was
 			n.judgeReorg(depth, work(replaced), gained, tip.Num, now)
 		}
 	} else {

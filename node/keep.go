@@ -59,7 +59,7 @@ func (n *Node) save() {
 	now := n.o.Now()
 	flushed := n.o.Scan.Book.Flush(now, m)
 	c := n.known.Changes()
-	changes := &memory.Changes{Met: c.Met, Verified: c.Verified, Doubted: c.Doubted}
+	changes := &memory.Changes{Met: c.Met, Verified: c.Verified}
 	n.mu.Lock()
 	n.held = append(n.held, c.Invalid...)
 	var held []proof.Invalid

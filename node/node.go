@@ -81,6 +81,9 @@ type Node struct {
 		at    mcm.BlockNum
 		count int
 	}
+	distrusted int  // engines found to compute wrongly of which the consequences are drawn; Run's
+	reproving  bool // the own chain's work is checked again
+
 	polls, reorgs int64
 	lastPoll      time.Time
 	lastDepth     int
@@ -114,6 +117,7 @@ func New(o Options) (*Node, error) {
 		n.thickness.moved(n.own, tip.Num)
 		o.Metrics.tip(tip)
 	}
+	n.reproving = n.owes()
 	if err := n.recall(); err != nil {
 		return nil, err
 	}
@@ -128,6 +132,34 @@ func New(o Options) (*Node, error) {
 // go on.  It is called once.
 func (n *Node) Run(parent context.Context) error {
 	ctx, stop := context.WithCancelCause(parent)
+	var serving sync.WaitGroup
+	if n.o.Listen != nil {
+		serving.Go(func() {
+			if err := n.serverOf().Serve(ctx, n.o.Listen); err != nil {
+				stop(fmt.Errorf("node: listener: %w", err))
+			}
+		})
+	}
+	for ctx.Err() == nil {
+		n.work(ctx)
+		n.distrust(ctx)
+	}
+	stop(nil)
+	serving.Wait()
+	n.mu.Lock()
+	n.judgeCharges(n.o.Now(), true)
+	n.mu.Unlock()
+	n.save()
+	if err := context.Cause(ctx); parent.Err() == nil && err != context.Canceled {
+		return err
+	}
+	return nil
+}
+
+// work does all that Run does but for serving, until ctx ends or an engine is found to
+// compute wrongly.
+func (n *Node) work(parent context.Context) {
+	ctx, stop := context.WithCancel(parent)
 	var loops sync.WaitGroup
 	n.spawn = func(f func(context.Context)) { loops.Go(func() { f(ctx) }) }
 
@@ -137,25 +169,11 @@ func (n *Node) Run(parent context.Context) error {
 	n.spawn(n.survey)
 	n.spawn(n.prove)
 	n.spawn(n.keepMemory)
-	if n.o.Listen != nil {
-		n.spawn(func(ctx context.Context) {
-			if err := n.serverOf().Serve(ctx, n.o.Listen); err != nil {
-				stop(fmt.Errorf("node: listener: %w", err))
-			}
-		})
-	}
+	n.spawn(func(ctx context.Context) { n.watchEngines(ctx, stop) })
 	n.direct(ctx)
 
-	stop(nil)
+	stop()
 	loops.Wait()
-	n.mu.Lock()
-	n.judgeCharges(n.o.Now(), true)
-	n.mu.Unlock()
-	n.save()
-	if err := context.Cause(ctx); parent.Err() == nil && err != context.Canceled {
-		return err
-	}
-	return nil
 }
 
 // serverOf returns the server for the listener.

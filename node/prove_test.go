@@ -12,11 +12,16 @@ import (
 	"kigo/node/status"
 )
 
+// doubting returns a bench whose engines are wrong in as many cases as count says.
+func doubting(t *testing.T, w *synctest.World, own []mcm.Trailer, wrong *int) *bench {
+	return newBench(t, w, own, func(o *Options) { o.Scan.Wrong = func() int { return *wrong } })
+}
+
 // When an engine was found to compute wrongly all that was proven is checked again, and
 // the own chain ends where there is no work.
 func TestDistrust(t *testing.T) {
-	w := synctest.NewWorld(33, 1500)
-	for _, at := range []int{0, 1, 1200} {
+	w := synctest.NewWorld(33, 3000)
+	for _, at := range []int{0, 1, 500, 2900} {
 		c, bad := w.Chain, at > 0
 		if bad {
 			for c[at].Kind() != mcm.Standard {
@@ -25,24 +30,25 @@ func TestDistrust(t *testing.T) {
 			c = w.Spoil(c, c[at].Num(), synctest.BadWork)
 		}
 		wrong := 0
-		b := newBench(t, w, c, func(o *Options) { o.Scan.Wrong = func() int { return wrong } })
-		id := proof.ID(&c[500])
-		b.known.Learn(&c[500], id, nil)
+		b := doubting(t, w, c, &wrong)
+		id := proof.ID(&c[400])
+		b.known.Learn(&c[400], id, nil)
 		if err := b.o.Scan.Memory.Save(b.clock(), &memory.Changes{Verified: []mcm.Hash{id}}); err != nil {
 			t.Fatal(err)
 		}
 		before := w.Work.Checked.Load()
-		p := prover{Node: b.Node}
 		look := func() {
 			t.Helper()
-			if err := p.pending(t.Context()); err != nil {
+			b.distrust(t.Context())
+			b.reviewed()
+			if err := b.provePending(t.Context()); err != nil {
 				t.Fatal(err)
 			}
 			b.reviewed()
 		}
 		look()
-		if n := w.Work.Checked.Load() - before; n > 0 || !b.known.Valid(id) {
-			t.Errorf("%d proofs of work checked and memory %v while engines are right", n, b.known.Valid(id))
+		if n := w.Work.Checked.Load() - before; n > 0 || !b.known.Valid(id) || b.raised(EngineAlarm) {
+			t.Errorf("%d proofs of work checked, memory %v, alarm %v while engines are right", n, b.known.Valid(id), b.raised(EngineAlarm))
 		}
 		wrong = 1
 		look()
@@ -53,23 +59,23 @@ func TestDistrust(t *testing.T) {
 		if b.known.Valid(id) || len(s.Verified) > 0 {
 			t.Error("what was verified is remembered")
 		}
-		if _, _, left := b.store.Pending(); left {
-			t.Error("work is pending")
+		if _, _, left := b.store.Pending(); left || !b.raised(EngineAlarm) {
+			t.Errorf("work is pending: %v; alarm %v", left, b.raised(EngineAlarm))
 		}
 		want := c
 		if bad {
 			want = c[:at]
+			if _, is := b.known.Invalid(proof.Key(&c[at-1], &c[at])); !is {
+				t.Error("the bad trailer isn't known to be")
+			}
 		}
 		b.tipIs(want, "checked again")
 		if n, least := int(w.Work.Checked.Load()-before), synctest.Worked(want[1:]); n < least {
 			t.Errorf("%d proofs of work checked, expected at least %d", n, least)
 		}
-		if b.raised(FailureAlarm) != bad {
-			t.Errorf("bad at %d: alarm %v", at, b.raised(FailureAlarm))
-		}
-		if bad {
-			if _, is := b.known.Invalid(proof.Key(&c[at-1], &c[at])); !is {
-				t.Error("the bad trailer isn't known to be")
+		for _, e := range kindsOf[status.TipChange](b) {
+			if cut := len(c) - len(want); e.Grown != 0 || e.Depth != cut {
+				t.Errorf("tip changed by %d blocks, depth %d; expected 0 and %d", e.Grown, e.Depth, cut)
 			}
 		}
 		n := w.Work.Checked.Load()
@@ -80,29 +86,53 @@ func TestDistrust(t *testing.T) {
 	}
 }
 
-// While the work is checked again the alarm says so.
-func TestDistrustAlarm(t *testing.T) {
+// kindsOf returns what the node has told of one kind.
+func kindsOf[T any](b *bench) (all []T) {
+	events, _, _ := b.Events().After(0)
+	for _, e := range events {
+		if v, ok := e.Data.(T); ok {
+			all = append(all, v)
+		}
+	}
+	return all
+}
+
+// A node isn't ready, and follows no branch that it knew, until all work of its own
+// chain is checked again.
+func TestDistrustBeginsAnew(t *testing.T) {
 	w := synctest.NewWorld(34, 200)
 	wrong := 0
-	b := newBench(t, w, w.Chain, func(o *Options) { o.Scan.Wrong = func() int { return wrong } })
-	p := prover{Node: b.Node}
-	wrong = 1
-	if err := p.distrust(); err != nil {
-		t.Fatal(err)
+	own := w.Chain[:190]
+	b := doubting(t, w, own, &wrong)
+	side := w.Fork(own, own[180].Num(), 5)
+	for i := range 3 {
+		b.found(host(i), own)
 	}
-	b.reviewed()
-	if from, to, left := b.store.Pending(); !left || from != w.Base.Num+1 || to != w.Tip().Num() || !b.raised(FailureAlarm) {
-		t.Errorf("pending %v from %v to %v, alarm %v", left, from, to, b.raised(FailureAlarm))
+	b.found(host(4), side)
+	b.stateIs(status.Follow, "a quorum")
+	if len(b.sides.by) == 0 {
+		t.Fatal("no side branch")
 	}
-	// Results of before count for nothing.
 	wrong = 2
-	if err := p.pending(t.Context()); err != nil {
-		t.Fatal(err)
+	b.distrust(t.Context())
+	b.stateIs(status.Bootstrap, "distrust")
+	if n := len(b.sides.by) + len(b.voices); n > 0 {
+		t.Errorf("%d sides and voices are left", n)
+	}
+	if from, to, left := b.store.Pending(); !left || from != w.Base.Num+1 || to != own[len(own)-1].Num() {
+		t.Errorf("pending %v from %v to %v", left, from, to)
+	}
+	for i := range 3 {
+		b.found(host(i), own)
 	}
 	b.reviewed()
-	if _, _, left := b.store.Pending(); left || b.raised(FailureAlarm) || p.distrusted != 2 {
-		t.Errorf("pending %v, alarm %v, %d engines", left, b.raised(FailureAlarm), p.distrusted)
+	if s := b.Status(); s.State == status.Follow || s.Ready {
+		t.Errorf("state %s, ready %v, with work to check", s.State, s.Ready)
 	}
+	if err := b.provePending(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	b.stateIs(status.Follow, "all is checked")
 }
 
 // A node that was led onto a chain by an engine that passed what has no work finds the
@@ -123,4 +153,16 @@ func TestMisledByEngine(t *testing.T) {
 	}
 	wrong.Store(1)
 	r.follows(w.Chain, "again")
+	wrong.Store(2)
+	r.until("a new beginning", func(status.Status) bool {
+		events, _, _ := r.Events().After(0)
+		n := 0
+		for _, e := range events {
+			if c, ok := e.Data.(status.StateChange); ok && c.To == status.Bootstrap {
+				n++
+			}
+		}
+		return n >= 2
+	})
+	r.follows(w.Chain, "a second time")
 }

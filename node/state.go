@@ -57,6 +57,9 @@ func (n *Node) lack(now time.Time) string {
 	if f := n.o.fixed(); f != nil && !n.own.has(f.Num, f.Hash) {
 		return fmt.Sprintf("the own chain lacks block %v, which every chain must contain", f.Num)
 	}
+	if n.reproving {
+		return "work of the own chain is still to be checked"
+	}
 	if age := now.Sub(time.Unix(int64(tip.Time), 0)); age > n.o.Times.TipAge {
 		return fmt.Sprintf("the own tip is %v old", age.Round(time.Second))
 	}

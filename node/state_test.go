@@ -456,10 +456,16 @@ func TestPauses(t *testing.T) {
 // Work below the floor is checked behind, and what has none raises the alarm.
 func TestProvePending(t *testing.T) {
 	w := synctest.NewWorld(31, 1500)
-	for _, bad := range []bool{false, true} {
-		c := w.Chain
-		if bad {
-			c = w.Spoil(c, c[1200].Num(), synctest.BadWork)
+	for _, spoiled := range [][]int{nil, {1200}, {1200, 1450}} {
+		c, bad, end := w.Chain, len(spoiled) > 0, len(w.Chain)
+		for _, at := range spoiled {
+			for c[at].Kind() != mcm.Standard {
+				at++
+			}
+			c = w.Spoil(c, c[at].Num(), synctest.BadWork)
+			if at > 1400 {
+				end = at // what is above the floor isn't fixed
+			}
 		}
 		floor := anchorAt(c[1400].Num(), *c[1400].Hash(), w.Weight(c[:1401]), c[1400].SolveTime())
 		b := newBench(t, w, c[:1], func(o *Options) { o.Sync.Floor = floor })
@@ -477,14 +483,14 @@ func TestProvePending(t *testing.T) {
 			t.Fatal("nothing is pending")
 		}
 		b.refresh()
-		p := prover{Node: b.Node}
-		if err := p.pending(t.Context()); err != nil {
+		if err := b.provePending(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 		from, _, left := b.store.Pending()
 		if left != bad || b.raised(floorAlarm) != bad {
 			t.Errorf("bad %v: pending %v from %v on, alarm %v", bad, left, from, b.raised(floorAlarm))
 		}
+		b.tipIs(c[:end], "checked")
 	}
 }
 

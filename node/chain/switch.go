@@ -89,16 +89,26 @@ func (s *Store) Proven(upto mcm.BlockNum) error {
 	return nil
 }
 
-// Doubt takes back that any work is proven, of the stagings and of the own chain, all of
-// which is pending then: what checked it has turned out to compute wrongly.
+// Doubt takes back that any work is proven, of the own chain, all of which is pending
+// then, and of the stagings: what checked it has turned out to compute wrongly.  A
+// staging that can't be written is removed.  Nobody may use the store meanwhile.
 func (s *Store) Doubt() error {
+	if err := s.doubt(); err != nil {
+		return err
+	}
 	stagings, err := s.Stagings()
 	for _, g := range stagings {
-		err = errors.Join(err, g.doubt())
+		if g.doubt() != nil {
+			err = errors.Join(err, g.Remove())
+		}
 	}
+	return err
+}
+
+func (s *Store) doubt() error {
 	s.change.Lock()
 	defer s.change.Unlock()
-	if err := errors.Join(err, s.settle()); err != nil {
+	if err := s.settle(); err != nil {
 		return err
 	}
 	if s.view == nil || s.view.count < 2 {

@@ -36,7 +36,6 @@ type Changes struct {
 	Invalid  []Invalid
 	Met      []mcm.Hash // keys of invalid trailers that came again, each once
 	Verified []mcm.Hash // ids of trailers with valid work
-	Doubted  bool       // what was verified before all that counts for nothing
 }
 
 // NewKnownSet returns a set that knows invalid and verified, each with what was met
@@ -105,7 +104,7 @@ func (k *KnownSet) Doubt() {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.verified = newRecent[struct{}](k.verified.most)
-	k.changes.Verified, k.changes.Doubted = nil, true
+	k.changes.Verified = nil
 }
 
 func (k *KnownSet) meet(id mcm.Hash) {

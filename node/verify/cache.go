@@ -127,6 +127,7 @@ func (c *Cache) board(dst []Result, batch []mcm.Trailer, open []int32) (own *fli
 	if now := c.wrong(); now != c.seen {
 		clear(c.young)
 		clear(c.old)
+		clear(c.flights)
 		c.seen = now
 	}
 	hits := 0
@@ -161,7 +162,9 @@ func (c *Cache) fly(ctx context.Context, f *flight, dst []Result) error {
 	defer func() { // also when v panics
 		c.mu.Lock()
 		for i := range f.batch {
-			delete(c.flights, f.batch[i])
+			if c.flights[f.batch[i]].flight == f {
+				delete(c.flights, f.batch[i])
+			}
 			if f.wrong == c.wrong() {
 				c.put(&f.batch[i], f.results[i])
 			}

@@ -25,7 +25,6 @@ const (
 // A Router is a Verifier that gives each batch to the backend that is likely to
 // be done first, and to another one when that fails.
 type Router struct {
-	wrong   atomic.Int32
 	log     *slog.Logger
 	metrics *Metrics
 	members []*member // in the order of preference, the safest last
@@ -36,6 +35,8 @@ type member struct {
 	Backend
 	info Info
 	last bool // the one that is never left out
+
+	wrong atomic.Bool // it was found to compute wrongly
 
 	mu       sync.Mutex
 	rates    rates
@@ -195,13 +196,17 @@ func (r *Router) call(ctx context.Context, m *member, dst []Result, batch []mcm.
 		}
 		return nil
 	}
+	var retired *RetiredError
+	isRetired := errors.As(err, &retired)
+	if isRetired && retired.Class.wrong() {
+		m.wrong.Store(true)
+	}
 	if ctx.Err() != nil {
 		return Interrupted(ctx)
 	}
 	clear(dst)
 	var named *BackendError
-	var retired *RetiredError
-	if isRetired := errors.As(err, &retired); !isRetired && !errors.As(err, &named) {
+	if !isRetired && !errors.As(err, &named) {
 		err = &BackendError{m.info.Name, "verify", err}
 	}
 	r.metrics.fallbacks.WithLabelValues(m.info.Name).Inc()
@@ -211,9 +216,6 @@ func (r *Router) call(ctx context.Context, m *member, dst []Result, batch []mcm.
 		r.log.Warn("backend failed, its batch goes to another", "backend", m.info.Name,
 			"batch", len(batch), "err", err, "pause", pause)
 	case first:
-		if retired.Class.wrong() {
-			r.wrong.Add(1)
-		}
 		r.metrics.Retired(m.info.Name, retired.Class)
 		r.log.Error("backend is retired until the process ends, its batch goes to another", "backend", m.info.Name,
 			"batch", len(batch), "err", err)
@@ -301,7 +303,15 @@ func (m *member) status() Status {
 
 // Wrong returns how many backends were found to compute wrongly so far.  Each time it
 // grows, what was called valid before may be wrong too, whoever remembers it.
-func (r *Router) Wrong() int { return int(r.wrong.Load()) }
+func (r *Router) Wrong() (n int) {
+	for _, m := range r.members {
+		a, audited := m.Backend.(*Auditor) // which may know before a call has ended
+		if m.wrong.Load() || audited && a.Retired() != nil {
+			n++
+		}
+	}
+	return n
+}
 
 // Close closes all backends.  No call may be under way.
 func (r *Router) Close() error {

@@ -42,9 +42,13 @@ type (
 	}
 )
 
+// newPlan returns the plan of a node that begins.
+func (n *Node) newPlan() *plan {
+	return &plan{scanAt: n.o.Now(), pause: n.o.Times.Pause, scanned: make(chan scanned, 1), synced: make(chan synced, 1)}
+}
+
 // direct scans, syncs, and keeps the state, until ctx ends.
-func (n *Node) direct(ctx context.Context) {
-	p := plan{scanAt: n.o.Now(), pause: n.o.Times.Pause, scanned: make(chan scanned, 1), synced: make(chan synced, 1)}
+func (n *Node) direct(ctx context.Context, p *plan) {
 	tick := time.NewTicker(n.o.Times.Review)
 	defer tick.Stop()
 	for {
@@ -54,20 +58,21 @@ func (n *Node) direct(ctx context.Context) {
 		n.review(now)
 		n.judgeCharges(now, false)
 		n.mu.Unlock()
-		n.startSync(&p, now)
-		n.startScan(&p, now)
+		n.startSync(p, now)
+		n.startScan(p, now)
 		select {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
 		case <-n.news:
 		case r := <-p.scanned:
-			n.tookScan(ctx, &p, r)
+			n.tookScan(ctx, p, r)
 		case s := <-p.synced:
 			if ctx.Err() != nil {
+				p.synced <- s
 				return
 			}
-			n.tookSync(&p, s)
+			n.tookSync(p, s)
 		}
 	}
 }

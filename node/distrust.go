@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"kigo/node/chain"
 	"kigo/node/memory"
 	"kigo/node/status"
 )
@@ -31,17 +32,16 @@ func (n *Node) watchEngines(ctx context.Context, stop func()) {
 // distrust takes back what is proven if another engine was found to compute wrongly.
 // While that fails it is tried again, until ctx ends.  Nothing else runs meanwhile.
 func (n *Node) distrust(ctx context.Context) {
-	const what = "taking back what a wrong engine has passed"
-	for ctx.Err() == nil {
+	for {
 		wrong := n.o.Scan.Wrong()
 		if wrong <= n.distrusted {
 			return
 		}
 		err := n.takeBack(wrong)
-		n.fails(what, err)
+		n.fails("taking back what a wrong engine has passed", err)
 		if err == nil {
 			n.distrusted = wrong
-			return
+			continue
 		}
 		now := n.o.Now()
 		n.mu.Lock()
@@ -49,6 +49,8 @@ func (n *Node) distrust(ctx context.Context) {
 		n.mu.Unlock()
 		select {
 		case <-ctx.Done():
+			n.log.Error("what a wrong engine has passed is still taken for proven", "err", err, "remedy", "remove tfile.dat and the stagings from the data folder")
+			return
 		case <-time.After(n.o.Times.Review):
 		}
 	}
@@ -58,17 +60,18 @@ func (n *Node) distrust(ctx context.Context) {
 func (n *Node) takeBack(wrong int) error {
 	now := n.o.Now()
 	detail := fmt.Sprintf("engines that were found to compute wrongly: %d; what was proven before is proven again", wrong)
+	n.refresh() // so that nothing of what was, is kept aside later
+	n.known.Doubt()
 	err := n.o.Chain.Doubt()
 	if m := n.o.Scan.Memory; m != nil {
 		err = errors.Join(err, m.Save(now, &memory.Changes{Doubted: true}))
 	}
-	n.known.Doubt()
 
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.alarms.raise(EngineAlarm, detail, now)
 	n.forget()
-	n.reproving = n.owes()
+	n.reproving, n.above = n.owes(), chain.Tip{}
 	n.enter(status.Bootstrap, detail, now)
 	return err
 }
@@ -78,7 +81,7 @@ func (n *Node) takeBack(wrong int) error {
 func (n *Node) forget() {
 	n.syncing, n.heavier, n.looked = false, false, false
 	n.progress = nil
-	n.passed, n.quorumSeen = time.Time{}, time.Time{}
+	n.quorumSeen = time.Time{}
 	n.sides, n.voices = newSides(), voices{}
 	clear(n.roots)
 	clear(n.deep)

@@ -214,7 +214,7 @@ func (n *Node) tieBreaks(p *path, tip, fork chain.Tip) bool {
 }
 
 // took takes in that the own chain has another tip.  tail is what it ended in before.
-// What was replaced of that is kept aside.  The caller holds n.switching.
+// What was replaced of that is kept aside if it is proven.  The caller holds n.switching.
 func (n *Node) took(before chain.Tip, had bool, tail []mcm.Trailer) {
 	now := n.o.Now()
 	tip, have := n.own.Tip()
@@ -239,8 +239,10 @@ func (n *Node) took(before chain.Tip, had bool, tail []mcm.Trailer) {
 
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	for i := range replaced {
-		n.sides.add(&replaced[i], true)
+	if !n.reproving { // else it isn't proven
+		for i := range replaced {
+			n.sides.add(&replaced[i], true)
+		}
 	}
 	n.sides.prune(n.own)
 	n.thickness.moved(n.own, fork)

@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"kigo/node/chain"
 	"kigo/node/chainsync"
 	"kigo/node/fault"
 	"kigo/node/mcm"
@@ -81,8 +82,9 @@ type Node struct {
 		at    mcm.BlockNum
 		count int
 	}
-	distrusted int  // engines found to compute wrongly of which the consequences are drawn; Run's
-	reproving  bool // the own chain's work is checked again
+	distrusted int       // engines found to compute wrongly of which the consequences are drawn; Run's
+	reproving  bool      // the own chain's work is checked again
+	above      chain.Tip // up to here it is, but for what stays pending below the floor; the prover's
 
 	polls, reorgs int64
 	lastPoll      time.Time
@@ -170,10 +172,12 @@ func (n *Node) work(parent context.Context) {
 	n.spawn(n.prove)
 	n.spawn(n.keepMemory)
 	n.spawn(func(ctx context.Context) { n.watchEngines(ctx, stop) })
-	n.direct(ctx)
+	p := n.newPlan()
+	n.direct(ctx, p)
 
 	stop()
 	loops.Wait()
+	n.lastSync(p)
 }
 
 // serverOf returns the server for the listener.

@@ -157,9 +157,14 @@ func (o *own) put(fork mcm.BlockNum, ts []mcm.Trailer) (err error) {
 		return fmt.Errorf("node: own chain: %w", err)
 	}
 	now, have := o.store.Tip()
+	keep := len(o.tail) - int(tip.Num-fork) // which nobody else changes meanwhile
+	if keep <= 0 && len(ts) < tailLen {
+		if ts, err = o.read(now.Num-min(now.Num, tailLen-1), now); err != nil {
+			return err
+		}
+	}
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	keep := len(o.tail) - int(tip.Num-fork)
 	if keep <= 0 {
 		o.tail = ts
 	} else {

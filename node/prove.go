@@ -37,10 +37,16 @@ const proveStep = 1000
 // provePending checks what there is to check now.
 func (n *Node) provePending(ctx context.Context) error {
 	var next mcm.BlockNum // above one below the floor that has no work, which stays pending
+	if at := n.above; at.Num > 0 && n.o.Chain.Has(at.Num, at.Hash) {
+		next = at.Num + 1
+	}
 	for ctx.Err() == nil {
 		from, to, ok := n.o.Chain.Pending()
 		from = max(from, next)
 		if !ok || from > to {
+			if at, have := n.o.Chain.At(next - 1); have && next > 0 {
+				n.above = at
+			}
 			n.mu.Lock()
 			n.reproving = false
 			n.mu.Unlock()
@@ -103,6 +109,9 @@ func (n *Node) disown(t *mcm.Trailer, f *proof.Finding) error {
 		return err
 	}
 	n.known.Learn(t, proof.Key(&prev, t), f)
+	n.mu.Lock()
+	n.reproving = true // so that nothing of it is kept aside; it ends with what is pending
+	n.mu.Unlock()
 	n.took(before, had, tail)
 
 	detail := fmt.Sprintf("block %v of the own chain has no valid work (%s): the own chain ends before it now, and %d blocks are gone", t.Num(), f.Detail, before.Num-prev.Num())
@@ -110,7 +119,6 @@ func (n *Node) disown(t *mcm.Trailer, f *proof.Finding) error {
 	now := n.o.Now()
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	n.sides.drop(*t.Hash())
 	n.quorumSeen = time.Time{} // it was on another chain
 	n.alarms.raise(EngineAlarm, detail, now)
 	n.feed.Publish(now, status.BranchFailed, status.BranchEnd{Tip: before.Hash.String(), Why: "invalid", Detail: detail})

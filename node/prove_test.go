@@ -1,6 +1,7 @@
 package node
 
 import (
+	"context"
 	"slices"
 	"sync/atomic"
 	"testing"
@@ -114,7 +115,9 @@ func TestDistrustBeginsAnew(t *testing.T) {
 		t.Fatal("no side branch")
 	}
 	wrong = 2
-	b.distrust(t.Context())
+	ended, end := context.WithCancel(t.Context())
+	end()
+	b.distrust(ended) // as when the process is asked to end just then
 	b.stateIs(status.Bootstrap, "distrust")
 	if n := len(b.sides.by) + len(b.voices); n > 0 {
 		t.Errorf("%d sides and voices are left", n)
@@ -129,8 +132,19 @@ func TestDistrustBeginsAnew(t *testing.T) {
 	if s := b.Status(); s.State == status.Follow || s.Ready {
 		t.Errorf("state %s, ready %v, with work to check", s.State, s.Ready)
 	}
+	// What is replaced meanwhile isn't proven, so it isn't kept aside.
+	heavier := w.Fork(own, own[170].Num(), 25)
+	b.at(&heavier[len(heavier)-1])
+	b.found(host(5), heavier)
+	b.tipIs(heavier, "a heavier branch")
+	if n := len(b.sides.by); n > 0 {
+		t.Errorf("%d trailers are kept aside", n)
+	}
 	if err := b.provePending(t.Context()); err != nil {
 		t.Fatal(err)
+	}
+	for i := range 3 {
+		b.found(host(i), heavier)
 	}
 	b.stateIs(status.Follow, "all is checked")
 }

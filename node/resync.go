@@ -97,6 +97,26 @@ func (n *Node) tookSync(p *plan, s synced) {
 	n.review(now)
 }
 
+// lastSync takes in what a sync has found that ended with everything else.
+func (n *Node) lastSync(p *plan) {
+	select {
+	case s := <-p.synced:
+		if s.outcome == nil {
+			return
+		}
+		now := n.o.Now()
+		n.mu.Lock()
+		defer n.mu.Unlock()
+		for _, a := range s.outcome.Alarms {
+			n.alarms.raise(a.Kind, a.Detail, now)
+		}
+		for _, id := range s.outcome.Doubt {
+			n.doubt(id)
+		}
+	default:
+	}
+}
+
 // tookOutcome takes in the outcome of a sync.  The caller holds n.mu.
 func (n *Node) tookOutcome(p *plan, o *chainsync.Outcome, branches []chainsync.Branch, now time.Time) {
 	for _, a := range o.Alarms {

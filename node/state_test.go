@@ -491,6 +491,13 @@ func TestProvePending(t *testing.T) {
 			t.Errorf("bad %v: pending %v from %v on, alarm %v", bad, left, from, b.raised(floorAlarm))
 		}
 		b.tipIs(c[:end], "checked")
+		n := w.Work.Checked.Load()
+		if err := b.provePending(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if again := w.Work.Checked.Load() - n; again > 0 {
+			t.Errorf("%d proofs of work checked again", again)
+		}
 	}
 }
 

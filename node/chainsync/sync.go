@@ -34,7 +34,7 @@ type Syncer struct {
 	// deep holds the first trailers of branches that wanted another scan.
 	deep map[mcm.Hash]bool
 
-	looked map[mcm.Weight]time.Time // weights of old history, when they were looked at
+	pasts map[mcm.Weight]time.Time // weights of old history, when they were looked at
 }
 
 // New returns a Syncer.  It starts nothing.
@@ -43,7 +43,7 @@ func New(o Options) (*Syncer, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Syncer{turn: make(chan struct{}, 1), deep: map[mcm.Hash]bool{}, looked: map[mcm.Weight]time.Time{}}
+	s := &Syncer{turn: make(chan struct{}, 1), deep: map[mcm.Hash]bool{}, pasts: map[mcm.Weight]time.Time{}}
 	s.o = o
 	s.waits = newWaits(&s.o)
 	s.workshop = newWorkshop(&s.o)

@@ -24,15 +24,16 @@ import (
 // the one that was found first among them.
 const maxVersions = 4
 
-// Bounds of what one run spends on other versions: peers can state any number of
-// weights, and a version is all of the history where it doesn't differ at its end.
+// Bounds of what one download, or one look at the own chain's past, spends on other
+// versions: peers can state any number of weights, and a version is all of the history
+// where it doesn't differ at its end.  Each voice is heard once before any is heard again.
 const (
 	// maxAttempts is how often those who state one weight are asked for their version,
 	// when what they serve is invalid or isn't what they state: the next one may be
 	// honest.
 	maxAttempts = 6
 	maxLooks    = 12        // attempts in all
-	maxPasts    = 3         // trailers in all, in histories from the base up
+	maxPasts    = 4         // trailers in all, in histories from the base up
 	maxTime     = time.Hour // in all
 )
 
@@ -53,7 +54,6 @@ type hearing struct {
 	groups   map[netip.Prefix]bool // of those
 }
 
-// hearings are those of one run.
 type hearings struct {
 	of       map[mcm.Weight]*hearing
 	looks    int
@@ -86,8 +86,15 @@ func (all *hearings) hear(v *voice) (g *hearing, ok bool) {
 	return g, true
 }
 
-// spent reports whether a run has done what it does for versions of a history of so
-// many trailers.
+// attempts returns how often a voice was heard.
+func (all *hearings) attempts(below mcm.Weight) int {
+	if g := all.of[below]; g != nil {
+		return g.attempts
+	}
+	return 0
+}
+
+// spent reports whether enough was done for versions of a history of so many trailers.
 func (all *hearings) spent(history int) bool {
 	if all.until.IsZero() {
 		all.until = time.Now().Add(maxTime)
@@ -116,12 +123,13 @@ func (d *download) versions(ctx context.Context) error {
 	if d.others == nil {
 		d.others = map[mcm.Weight]bool{}
 	}
+	defer d.s.looked(&d.heard)
 	for len(d.others) < maxVersions-1 && !d.heard.spent(int(mcm.V30Trigger-d.o.Base.Num)) {
 		h, err := d.heights()
 		if err != nil || h.right() {
 			return err
 		}
-		v := h.otherVoice(d.b.Supporters, d.others, func(by *Supporter) bool { return d.sources.find(by.Addr).lied })
+		v := h.otherVoice(d.b.Supporters, d.others, &d.heard, func(by *Supporter) bool { return d.sources.find(by.Addr).lied })
 		if v == nil {
 			return nil
 		}
@@ -133,7 +141,6 @@ func (d *download) versions(ctx context.Context) error {
 		}
 		if !ask || fits || err != nil {
 			d.others[v.below] = true
-			d.s.look(v.below, d.o.Now())
 		}
 		if err != nil {
 			return err
@@ -146,9 +153,10 @@ func (d *download) versions(ctx context.Context) error {
 	return nil
 }
 
-// otherVoice returns those of most groups who state a weight that was not looked at and
-// that the floor allows, nil if there are none.
-func (h *heights) otherVoice(all []Supporter, looked map[mcm.Weight]bool, skip func(*Supporter) bool) *voice {
+// otherVoice returns those who state a weight that was not looked at and that the floor
+// allows, nil if there are none: those that were heard least, and of these those of most
+// groups.
+func (h *heights) otherVoice(all []Supporter, looked map[mcm.Weight]bool, heard *hearings, skip func(*Supporter) bool) *voice {
 	voices := map[mcm.Weight]*voice{}
 	for i := range all {
 		by := &all[i]
@@ -170,7 +178,7 @@ func (h *heights) otherVoice(all []Supporter, looked map[mcm.Weight]bool, skip f
 	}
 	var most *voice
 	for _, v := range voices {
-		if most == nil || cmp.Or(len(v.groups)-len(most.groups), v.below.Cmp(most.below)) > 0 {
+		if most == nil || cmp.Or(heard.attempts(most.below)-heard.attempts(v.below), len(v.groups)-len(most.groups), v.below.Cmp(most.below)) > 0 {
 			most = v
 		}
 	}
@@ -283,14 +291,17 @@ func (d *download) compare(ctx context.Context, v *voice, h *heights) (fits bool
 // compare is download.compare with what there is in mine, from block low on.  tie says
 // whether as much work is enough.  take makes the version, which begins with its bottom
 // and ends with block 0xa0700, the one to have.
-func (s *Syncer) compare(parent context.Context, all *hearings, b *Branch, v *voice, h *heights, tie bool, mine reader, low mcm.BlockNum, take func(*download) error) (fits bool, liars []netip.Addr, err error) {
+func (s *Syncer) compare(ctx context.Context, all *hearings, b *Branch, v *voice, h *heights, tie bool, mine reader, low mcm.BlockNum, take func(*download) error) (fits bool, liars []netip.Addr, err error) {
 	log := s.o.Log.With("groups", len(v.groups), "below", v.below)
-	ctx, cancel := context.WithDeadline(parent, all.until)
-	defer cancel()
 	sub, err := s.newVersion(ctx, b, v, mine)
+	if errors.Is(err, errNoVersion) {
+		return false, nil, nil
+	}
 	if err != nil {
 		return false, nil, err
 	}
+	late := time.AfterFunc(time.Until(all.until), func() { sub.cancel(errNoVersion) })
+	defer late.Stop()
 	taken := false
 	defer func() {
 		sub.stopAll()
@@ -306,7 +317,7 @@ func (s *Syncer) compare(parent context.Context, all *hearings, b *Branch, v *vo
 			s.sched.drop(sub.staging)
 		}
 	}()
-	from, work, err := sub.fetchVersion(ctx, mine, low, func(weight, other, work, theirs mcm.Weight) bool {
+	from, work, err := sub.fetchVersion(sub.ctx, mine, low, func(weight, other, work, theirs mcm.Weight) bool {
 		below, _ := h.below.Sub(weight)
 		below, _ = below.Add(other)
 		fits = h.fits(v, below)
@@ -315,6 +326,9 @@ func (s *Syncer) compare(parent context.Context, all *hearings, b *Branch, v *vo
 		}
 		return theirs.Cmp(work) > 0 || tie && fits && theirs == work
 	})
+	if !late.Stop() && ctx.Err() == nil {
+		err = errNoVersion
+	}
 	var stuck *unavailableError
 	var bad *invalidError
 	switch {
@@ -328,7 +342,7 @@ func (s *Syncer) compare(parent context.Context, all *hearings, b *Branch, v *vo
 	case errors.Is(err, errLess):
 		log.Info("sync: another history is not the one to have", "fork", from, "fits", fits, "err", err)
 		return fits, nil, nil
-	case errors.As(err, &stuck), errors.Is(err, errNoVersion), err != nil && ctx.Err() != nil && parent.Err() == nil:
+	case errors.As(err, &stuck), errors.Is(err, errNoVersion):
 		log.Info("sync: another history can't be had", "err", err)
 		return false, nil, nil
 	case err != nil:
@@ -341,7 +355,7 @@ func (s *Syncer) compare(parent context.Context, all *hearings, b *Branch, v *vo
 
 // What a version can be besides invalid or not to be had.
 var (
-	errNoVersion = errors.New("chainsync: it doesn't fit what is below")
+	errNoVersion = errors.New("chainsync: it doesn't fit what is below, or takes too long")
 	errLess      = errors.New("chainsync: it has no more work than what there is, or isn't what is stated")
 )
 
@@ -364,7 +378,7 @@ func (s *Syncer) newVersion(ctx context.Context, b *Branch, v *voice, mine reade
 		return nil, err
 	}
 	if !s.sched.seize(g) {
-		return nil, fmt.Errorf("chainsync: staging %s is in use", name)
+		return nil, fmt.Errorf("%w: staging %s is in use", errNoVersion, name)
 	}
 	if _, high, ok := g.Bounds(); ok { // of an earlier run
 		if err := g.CutBelow(high + 1); err != nil {

@@ -69,8 +69,10 @@ func (r *run) pasts(ctx context.Context) error {
 		}
 	}
 	looked, lied := r.s.recent(o.Now()), map[netip.Addr]bool{}
-	for all := (hearings{}); !all.spent(int(mcm.V30Trigger-o.Base.Num)) && len(looked) < maxLooked; {
-		v := h.otherVoice(b.Supporters, looked, func(by *Supporter) bool {
+	var all hearings
+	defer r.s.looked(&all)
+	for !all.spent(int(mcm.V30Trigger-o.Base.Num)) && len(looked) < maxLooked {
+		v := h.otherVoice(b.Supporters, looked, &all, func(by *Supporter) bool {
 			return lied[by.Addr] || !o.Accounts.MayServe(by.Addr, o.Now())
 		})
 		if v == nil {
@@ -86,7 +88,6 @@ func (r *run) pasts(ctx context.Context) error {
 			})
 		}
 		if !ask || fits {
-			r.s.look(v.below, o.Now())
 			looked[v.below] = true
 		}
 		if errors.Is(err, chain.ErrRoom) {
@@ -170,9 +171,9 @@ func (s *Syncer) recent(now time.Time) map[mcm.Weight]bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	all := map[mcm.Weight]bool{}
-	for w, at := range s.looked {
+	for w, at := range s.pasts {
 		if now.Sub(at) >= lookAgain || at.After(now) {
-			delete(s.looked, w)
+			delete(s.pasts, w)
 			continue
 		}
 		all[w] = true
@@ -180,9 +181,13 @@ func (s *Syncer) recent(now time.Time) map[mcm.Weight]bool {
 	return all
 }
 
-// look notes that a weight of old history is looked at.
-func (s *Syncer) look(w mcm.Weight, now time.Time) {
+// looked notes which weights of old history were looked at, whatever has come of it:
+// others have their turn first.
+func (s *Syncer) looked(all *hearings) {
+	now := s.o.Now()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.looked[w] = now
+	for w := range all.of {
+		s.pasts[w] = now
+	}
 }

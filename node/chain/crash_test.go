@@ -323,7 +323,7 @@ func TestFailures(t *testing.T) {
 		t.Run(mode, func(t *testing.T) {
 			step := 1
 			if testing.Short() {
-				step = 5
+				step = 20
 			}
 			k := 0
 			for failAt(t, acts, k, mode) {

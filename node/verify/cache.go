@@ -161,11 +161,12 @@ func (c *Cache) board(dst []Result, batch []mcm.Trailer, open []int32) (own *fli
 func (c *Cache) fly(ctx context.Context, f *flight, dst []Result) error {
 	defer func() { // also when v panics
 		c.mu.Lock()
+		right := f.wrong == c.wrong()
 		for i := range f.batch {
 			if c.flights[f.batch[i]].flight == f {
 				delete(c.flights, f.batch[i])
 			}
-			if f.wrong == c.wrong() {
+			if right {
 				c.put(&f.batch[i], f.results[i])
 			}
 		}

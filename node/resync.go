@@ -107,24 +107,24 @@ func (n *Node) lastSync(p *plan) {
 		now := n.o.Now()
 		n.mu.Lock()
 		defer n.mu.Unlock()
-		for _, a := range s.outcome.Alarms {
-			n.alarms.raise(a.Kind, a.Detail, now)
-		}
-		for _, id := range s.outcome.Doubt {
-			n.doubt(id)
-		}
+		n.warned(s.outcome, now)
 	default:
 	}
 }
 
-// tookOutcome takes in the outcome of a sync.  The caller holds n.mu.
-func (n *Node) tookOutcome(p *plan, o *chainsync.Outcome, branches []chainsync.Branch, now time.Time) {
+// warned takes in the alarms and doubts of a sync.  The caller holds n.mu.
+func (n *Node) warned(o *chainsync.Outcome, now time.Time) {
 	for _, a := range o.Alarms {
 		n.alarms.raise(a.Kind, a.Detail, now)
 	}
 	for _, id := range o.Doubt {
 		n.doubt(id)
 	}
+}
+
+// tookOutcome takes in the outcome of a sync.  The caller holds n.mu.
+func (n *Node) tookOutcome(p *plan, o *chainsync.Outcome, branches []chainsync.Branch, now time.Time) {
+	n.warned(o, now)
 	if o.Switched && o.Depth >= tailLen { // else it was seen when the tip changed
 		n.lastDepth = o.Depth
 		n.judgeReorg(o.Depth, o.Replaced, o.Gained, o.To.Num, now)

@@ -61,20 +61,21 @@ type hearings struct {
 	until    time.Time // when looking ends; zero before the first
 }
 
-// hear returns what has come of asking those of v, and narrows v to those to be asked
-// now.  It is not ok if nobody is left to be asked.
-func (all *hearings) hear(v *voice) (g *hearing, ok bool) {
+// ask has those of v asked who are to be asked now, to whom it narrows v.  It is done if
+// what they have has the weight that is stated of it, or if nobody is left.  What compare
+// returns is passed on.
+func (all *hearings) ask(v *voice, compare func() (fits bool, liars []netip.Addr, err error)) (done bool, liars []netip.Addr, err error) {
 	if all.of == nil {
 		all.of = map[mcm.Weight]*hearing{}
 	}
-	g = all.of[v.below]
+	g := all.of[v.below]
 	if g == nil {
 		g = &hearing{passed: map[netip.Addr]bool{}, groups: map[netip.Prefix]bool{}}
 		all.of[v.below] = g
 	}
 	v.by = slices.DeleteFunc(v.by, func(by Supporter) bool { return g.passed[by.Addr] })
 	if g.attempts++; g.attempts > maxAttempts || len(v.by) == 0 {
-		return g, false
+		return true, nil, nil
 	}
 	all.looks++
 	if g.alone {
@@ -83,7 +84,14 @@ func (all *hearings) hear(v *voice) (g *hearing, ok bool) {
 		v.by = v.by[max(i, 0):][:1]
 		g.pass(&v.by[0])
 	}
-	return g, true
+	done, liars, err = compare()
+	g.alone = g.alone || len(liars) == 0
+	for i := range v.by {
+		if slices.Contains(liars, v.by[i].Addr) {
+			g.pass(&v.by[i])
+		}
+	}
+	return done, liars, err
 }
 
 // attempts returns how often a voice was heard.
@@ -104,17 +112,6 @@ func (all *hearings) spent(history int) bool {
 
 func (g *hearing) pass(by *Supporter) { g.passed[by.Addr], g.groups[by.Group] = true, true }
 
-// heard notes that those who were asked have served no version of the weight they state.
-// liars are those of them who have served something invalid.
-func (g *hearing) heard(v *voice, liars []netip.Addr) {
-	g.alone = g.alone || len(liars) == 0
-	for i := range v.by {
-		if slices.Contains(liars, v.by[i].Addr) {
-			g.pass(&v.by[i])
-		}
-	}
-}
-
 // versions looks at what supporters have who state another weight than the branch has
 // with the history that was found.  They are no liars for that, since another past may
 // be under the same block 0xa0700; what has more worked weight, all of it verified, is
@@ -133,19 +130,13 @@ func (d *download) versions(ctx context.Context) error {
 		if v == nil {
 			return nil
 		}
-		var fits bool
-		var liars []netip.Addr
-		g, ask := d.heard.hear(v)
-		if ask {
-			fits, liars, err = d.compare(ctx, v, h)
-		}
-		if !ask || fits || err != nil {
+		done, liars, err := d.heard.ask(v, func() (bool, []netip.Addr, error) { return d.compare(ctx, v, h) })
+		if done || err != nil {
 			d.others[v.below] = true
 		}
 		if err != nil {
 			return err
 		}
-		g.heard(v, liars)
 		for _, a := range liars {
 			d.sources.find(a).lied = true
 		}

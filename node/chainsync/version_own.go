@@ -78,16 +78,14 @@ func (r *run) pasts(ctx context.Context) error {
 		if v == nil {
 			return nil
 		}
-		var fits, taken bool
-		var liars []netip.Addr
-		g, ask := all.hear(v)
-		if ask {
-			fits, liars, err = r.s.compare(ctx, &all, b, v, h, false, o.Chain, o.Base.Num, func(sub *download) error {
+		taken := false
+		done, liars, err := all.ask(v, func() (bool, []netip.Addr, error) {
+			return r.s.compare(ctx, &all, b, v, h, false, o.Chain, o.Base.Num, func(sub *download) error {
 				taken = true
 				return r.takePast(sub)
 			})
-		}
-		if !ask || fits {
+		})
+		if done {
 			looked[v.below] = true
 		}
 		if errors.Is(err, chain.ErrRoom) {
@@ -96,7 +94,6 @@ func (r *run) pasts(ctx context.Context) error {
 		if taken || err != nil {
 			return err
 		}
-		g.heard(v, liars)
 		for _, a := range liars {
 			lied[a] = true
 		}

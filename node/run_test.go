@@ -133,6 +133,15 @@ func (r *rig) until(what string, is func(status.Status) bool) {
 	}
 }
 
+// following starts the node among n honest peers, and waits until it follows them.
+func (r *rig) following(n int) []*synctest.Peer {
+	r.t.Helper()
+	l := r.peers(r.w.Chain, n)
+	r.start()
+	r.follows(r.w.Chain, "start")
+	return l
+}
+
 // follows waits until the node follows a chain.
 func (r *rig) follows(c []mcm.Trailer, what string) {
 	r.t.Helper()
@@ -426,9 +435,7 @@ func TestAnnounce(t *testing.T) {
 	next := w.Grow(w.Chain, 1)
 	r := newRig(t, w, w.Chain)
 	r.o.Announce = true
-	l := r.peers(w.Chain, 4)
-	r.start()
-	r.follows(w.Chain, "start")
+	l := r.following(4)
 	r.at(&next[len(next)-1])
 	l[0].SetChain(next)
 	r.until("announcements", func(status.Status) bool {
@@ -517,9 +524,7 @@ func TestManyPeersAndLongProof(t *testing.T) {
 func TestDeepFork(t *testing.T) {
 	w := synctest.NewWorld(51, 2500)
 	r := newRig(t, w, w.Chain)
-	l := r.peers(w.Chain, 4)
-	r.start()
-	r.follows(w.Chain, "start")
+	l := r.following(4)
 	fork := w.Fork(w.Chain, w.Chain[1000].Num(), 1510)
 	r.at(&fork[len(fork)-1])
 	for _, p := range l {
@@ -581,9 +586,7 @@ func TestSlowRangeBesideANewBlock(t *testing.T) {
 func TestHonestTurnedHostile(t *testing.T) {
 	w := synctest.NewWorld(53, 200)
 	r := newRig(t, w, w.Chain)
-	l := r.peers(w.Chain, 6)
-	r.start()
-	r.follows(w.Chain, "start")
+	l := r.following(6)
 	next := w.Grow(w.Chain, 2)
 	r.at(&next[len(next)-1])
 	bad := w.Spoil(next, next[len(next)-1].Num(), synctest.BadWork)
@@ -635,9 +638,7 @@ func TestHonestTurnedHostile(t *testing.T) {
 func TestNetworkChangedItsRules(t *testing.T) {
 	w := synctest.NewWorld(54, 200)
 	r := newRig(t, w, w.Chain)
-	l := r.peers(w.Chain, 5)
-	r.start()
-	r.follows(w.Chain, "start")
+	l := r.following(5)
 	next := w.Grow(w.Chain, 5)
 	r.at(&next[len(next)-1])
 	other := w.Spoil(next, next[len(next)-5].Num(), w.BadRule)
@@ -660,9 +661,7 @@ func TestNetworkChangedItsRules(t *testing.T) {
 func TestRestart(t *testing.T) {
 	w := synctest.NewWorld(55, 200)
 	r := newRig(t, w, w.Chain[:150])
-	l := r.peers(w.Chain, 3)
-	r.start()
-	r.follows(w.Chain, "start")
+	l := r.following(3)
 	if err := r.end(); err != nil {
 		t.Fatal(err)
 	}

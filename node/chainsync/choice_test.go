@@ -36,11 +36,7 @@ func TestInflatedWeights(t *testing.T) {
 			t.Errorf("liar %v: %q", p.Addr, got)
 		}
 	}
-	for _, p := range honest {
-		if got := l.ledger.objective(p); got != "" {
-			t.Errorf("honest %v: %q", p.Addr, got)
-		}
-	}
+	l.unconvicted(honest)
 	// The same statements again are not charged again.
 	out = l.runWith(s, synctest.Branches(append(liars, honest...)...)...)
 	if out.Switched || len(out.Faults) > 0 {
@@ -148,11 +144,7 @@ func TestInvalidSubtree(t *testing.T) {
 				if out.Faults[fault.InvalidTrailer] == 0 || len(out.Alarms) > 0 {
 					t.Errorf("faults %v, alarms %v", out.Faults, out.Alarms)
 				}
-				for _, p := range honest {
-					if got := l.ledger.objective(p); got != "" {
-						t.Errorf("honest %v: %q", p.Addr, got)
-					}
-				}
+				l.unconvicted(honest)
 				l.noStagings()
 			})
 		}
@@ -329,11 +321,7 @@ func TestOldSegments(t *testing.T) {
 	if l.ledger.objective(low) != "false_weight" || l.ledger.objective(high) != "false_weight" {
 		t.Errorf("%q, %q", l.ledger.objective(low), l.ledger.objective(high))
 	}
-	for _, p := range honest {
-		if got := l.ledger.objective(p); got != "" {
-			t.Errorf("honest %v: %q", p.Addr, got)
-		}
-	}
+	l.unconvicted(honest)
 	// What goes on behind ends well too.
 	for n := 0; len(out.Behind) > 0 && n < 20; n++ {
 		out = l.run(out.Behind...)

@@ -115,11 +115,7 @@ func TestPinnedHistoryWrongChunks(t *testing.T) {
 	liars := l.net.Peers(t, w.Chain, 5, synctest.Other(altered))
 	l.run(synctest.Branches(append(liars, honest...)...)...)
 	l.wantTip(w.Chain)
-	for _, p := range honest {
-		if got := l.ledger.objective(p); got != "" {
-			t.Errorf("%v was charged with %s", p.Addr, got)
-		}
-	}
+	l.unconvicted(honest)
 	for _, p := range liars {
 		lied := slices.ContainsFunc(p.Counts().Ranges, func(r synctest.Range) bool {
 			at := func(n mcm.BlockNum) bool { return r.First <= n && n < r.First+mcm.BlockNum(r.Count) }
@@ -162,11 +158,7 @@ func TestPinWrong(t *testing.T) {
 			if len(out.Alarms) == 0 || out.Alarms[0].Kind != chainsync.PinAlarm {
 				t.Errorf("alarms %v, expected %s", out.Alarms, chainsync.PinAlarm)
 			}
-			for _, p := range peers {
-				if got := l.ledger.objective(p); got != "" {
-					t.Errorf("%v was charged with %s", p.Addr, got)
-				}
-			}
+			l.unconvicted(peers)
 		})
 	}
 	t.Run("weight", func(t *testing.T) {
@@ -177,11 +169,7 @@ func TestPinWrong(t *testing.T) {
 		if !slices.ContainsFunc(out.Alarms, func(a scan.Alarm) bool { return a.Kind == chainsync.PinAlarm }) {
 			t.Errorf("alarms %v, expected %s", out.Alarms, chainsync.PinAlarm)
 		}
-		for _, p := range peers {
-			if got := l.ledger.objective(p); got != "" {
-				t.Errorf("%v was charged with %s", p.Addr, got)
-			}
-		}
+		l.unconvicted(peers)
 	})
 }
 

@@ -157,11 +157,7 @@ func TestOtherPasts(t *testing.T) {
 				out := l.run(synctest.Branches(all...)...)
 				l.wantTip(p.Chain)
 				wantEnds(t, out, chainsync.Chosen)
-				for _, q := range honest {
-					if got := l.ledger.objective(q); got != "" {
-						t.Errorf("honest %v was charged with %s", q.Addr, got)
-					}
-				}
+				l.unconvicted(honest)
 				for _, q := range liars {
 					if got := l.ledger.objective(q); got != "" && got != string(c.want) {
 						t.Errorf("liar %v was charged with %s", q.Addr, got)
@@ -301,11 +297,7 @@ func TestOtherPastsFloor(t *testing.T) {
 		out := l.run(synctest.Branches(all...)...)
 		l.wantTip(p.other)
 		wantAlarms(t, out)
-		for _, q := range honest {
-			if got := l.ledger.objective(q); got != "" {
-				t.Errorf("honest %v was charged with %s", q.Addr, got)
-			}
-		}
+		l.unconvicted(honest)
 		l.noStagings()
 	}
 }
@@ -432,11 +424,7 @@ func TestWholeFile(t *testing.T) {
 			out := l.run(synctest.Branches(peers...)...)
 			l.wantTip(w.Chain)
 			wantAlarms(t, out)
-			for _, q := range peers {
-				if got := l.ledger.objective(q); got != "" {
-					t.Errorf("%v was charged with %s", q.Addr, got)
-				}
-			}
+			l.unconvicted(peers)
 			l.noStagings()
 		})
 	}

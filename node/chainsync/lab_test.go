@@ -257,6 +257,17 @@ func wantAlarms(t *testing.T, out *chainsync.Outcome, want ...scan.AlarmKind) {
 	}
 }
 
+// unconvicted fails the test if one of the peers was charged with what honest ones can't
+// do.
+func (l *lab) unconvicted(peers []*synctest.Peer) {
+	l.t.Helper()
+	for _, q := range peers {
+		if got := l.ledger.objective(q); got != "" {
+			l.t.Errorf("%v was charged with %s", q.Addr, got)
+		}
+	}
+}
+
 // noStagings fails the test if anything is left of what was fetched.
 func (l *lab) noStagings() {
 	l.t.Helper()

@@ -116,11 +116,7 @@ func TestInvalidInFullProof(t *testing.T) {
 			if out.Faults[fault.InvalidTrailer] != 1 || len(out.Alarms) > 0 {
 				t.Errorf("faults %v, alarms %v", out.Faults, out.Alarms)
 			}
-			for _, p := range honest {
-				if got := l.ledger.objective(p); got != "" {
-					t.Errorf("honest %v: %q", p.Addr, got)
-				}
-			}
+			l.unconvicted(honest)
 			// Those of the range with the bad one may be checked again.
 			if _, most := l.w.Work.Counts(); most > 2 {
 				t.Errorf("a trailer was checked %d times", most)

@@ -106,11 +106,7 @@ func TestSharedInvalidTrailer(t *testing.T) {
 	if out.Quorum || len(out.Alarms) > 0 {
 		t.Errorf("%+v", out)
 	}
-	for _, p := range honest {
-		if got := l.ledger.objective(p); got != "" {
-			t.Errorf("honest %v: %q", p.Addr, got)
-		}
-	}
+	l.unconvicted(honest)
 	l.noStagings()
 }
 

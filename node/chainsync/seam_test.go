@@ -26,11 +26,7 @@ func TestSeamToTakenOver(t *testing.T) {
 	out := l.run(ranked(synctest.Branch(honest...), synctest.Branch(liar))...)
 	l.wantTip(l.w.Chain)
 	wantEnds(t, out, chainsync.Chosen, chainsync.Invalid)
-	for _, p := range honest {
-		if got := l.ledger.objective(p); got != "" {
-			t.Errorf("%v was charged with %s", p.Addr, got)
-		}
-	}
+	l.unconvicted(honest)
 }
 
 // TestSeamAbovePin: the first block above the pin is judged against the pin's block,
@@ -45,11 +41,7 @@ func TestSeamAbovePin(t *testing.T) {
 	out := l.run(ranked(synctest.Branch(liar), synctest.Branch(honest...))...)
 	l.wantTip(w.Chain)
 	wantEnds(t, out, chainsync.Invalid, chainsync.Chosen)
-	for _, p := range honest {
-		if got := l.ledger.objective(p); got != "" {
-			t.Errorf("%v was charged with %s", p.Addr, got)
-		}
-	}
+	l.unconvicted(honest)
 }
 
 // TestFailedWork: who sends a range without work answers for each check of it, since

@@ -47,11 +47,7 @@ func TestStarvation(t *testing.T) {
 					t.Errorf("branch %d: %+v", i, r)
 				}
 			}
-			for _, p := range honest {
-				if got := l.ledger.objective(p); got != "" {
-					t.Errorf("honest %v: %q", p.Addr, got)
-				}
-			}
+			l.unconvicted(honest)
 		})
 	}
 }

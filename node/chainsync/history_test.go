@@ -235,8 +235,8 @@ func TestManyWeights(t *testing.T) {
 			out := l.run(synctest.Branches(peers...)...)
 			l.wantTip(p.Chain)
 			l.noStagings()
-			// Four times while the branch is fetched, and four times when it is the own.
-			if most := int64(200 + 9*600); out.Trailers > most {
+			// Six times while the branch is fetched, and six times when it is the own.
+			if most := int64(200 + 13*600); out.Trailers > most {
 				t.Errorf("%d trailers were fetched, expected at most %d", out.Trailers, most)
 			}
 		})

@@ -33,7 +33,7 @@ const (
 	// honest.
 	maxAttempts = 6
 	maxLooks    = 12        // attempts in all
-	maxPasts    = 4         // trailers in all, in histories from the base up
+	maxPasts    = 6         // trailers in all, in histories from the base up: all attempts of one weight
 	maxTime     = time.Hour // in all
 )
 

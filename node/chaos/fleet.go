@@ -15,6 +15,8 @@ import (
 	"sync/atomic"
 	"syscall"
 	"time"
+
+	"kigo/node/internal/freeport"
 )
 
 // An Assignment says of which kind the peer at an address is.
@@ -52,6 +54,7 @@ type Fleet struct {
 
 	mu        sync.Mutex // guards what follows, and the starting of goroutines
 	port      uint16
+	reserved  *freeport.Port // nil where the configuration says which
 	listeners map[netip.Addr]net.Listener
 	peers     map[netip.Addr]*actor
 	order     []*actor // by address
@@ -140,6 +143,10 @@ func (f *Fleet) Close() error {
 		errs = append(errs, l.Close())
 	}
 	clear(f.listeners)
+	if f.reserved != nil {
+		errs = append(errs, f.reserved.Close())
+		f.reserved = nil
+	}
 	f.mu.Unlock()
 	f.accepts.Wait()
 	f.calls.Wait()
@@ -209,6 +216,13 @@ var loopback = netip.MustParsePrefix("127.0.0.0/8")
 
 // listen opens the listeners that peers still lack.
 func (f *Fleet) listen() error {
+	if f.port == 0 {
+		port, err := freeport.Reserve()
+		if err != nil {
+			return err
+		}
+		f.reserved, f.port = port, port.Number
+	}
 	for _, p := range f.order {
 		if f.listeners[p.addr] != nil {
 			continue
@@ -216,9 +230,6 @@ func (f *Fleet) listen() error {
 		l, err := net.Listen("tcp4", netip.AddrPortFrom(p.addr, f.port).String())
 		if err != nil {
 			return fmt.Errorf("peer %v: %w", p.addr, err)
-		}
-		if f.port == 0 {
-			f.port = l.Addr().(*net.TCPAddr).AddrPort().Port()
 		}
 		f.listeners[p.addr] = l
 		f.accepts.Go(func() { f.accept(l, p.addr) })

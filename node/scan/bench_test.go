@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"kigo/cpu"
+	"kigo/node/internal/freeport"
 	"kigo/node/mcm"
 	"kigo/node/peer"
 	"kigo/node/proof"
@@ -45,26 +46,30 @@ func (n *node) Trailers(first, count uint32) []mcm.Trailer {
 	return n.trailers[at:min(at+int64(count), int64(len(n.trailers)))]
 }
 
-// serve starts a node on all of these loopback addresses and returns its port.
-func serve(tb testing.TB, n *node, addrs []netip.Addr) (port uint16) {
+// serve starts a node on all of these loopback addresses and returns their port.
+func serve(tb testing.TB, n *node, addrs []netip.Addr) uint16 {
 	s := peer.NewServer(n, peer.ServerOptions{Workers: 4096, PerGroup: 4096, Open: 4096, OpenPerGroup: 4096})
 	ctx, cancel := context.WithCancel(context.Background())
 	var serving sync.WaitGroup
 	tb.Cleanup(serving.Wait)
 	tb.Cleanup(cancel)
+	reserved, err := freeport.Reserve()
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() { reserved.Close() })
 	for _, a := range addrs {
-		ln, err := net.Listen("tcp4", netip.AddrPortFrom(a, port).String())
+		ln, err := net.Listen("tcp4", netip.AddrPortFrom(a, reserved.Number).String())
 		if err != nil {
 			tb.Fatal(err)
 		}
-		port = uint16(ln.Addr().(*net.TCPAddr).Port) // any for the first, the same for all
 		serving.Go(func() {
 			if err := s.Serve(ctx, ln); err != nil {
 				tb.Error(err)
 			}
 		})
 	}
-	return port
+	return reserved.Number
 }
 
 // BenchmarkScan scans 1,000 honest peers on loopback, all of which name 64 others,

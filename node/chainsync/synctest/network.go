@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"kigo/node/fault"
+	"kigo/node/internal/freeport"
 	"kigo/node/mcm"
 	"kigo/node/peer"
 	"kigo/node/proof/prooftest"
@@ -35,11 +36,16 @@ type Network struct {
 // NewNetwork returns a network without peers.
 func NewNetwork(tb testing.TB, w *World) *Network {
 	tb.Helper()
+	port, err := freeport.Reserve()
+	if err != nil {
+		tb.Fatal(err)
+	}
 	ctx, cancel := context.WithCancel(context.Background())
-	n := &Network{World: w, ctx: ctx, peers: map[netip.Addr]*Peer{}}
+	n := &Network{World: w, Port: port.Number, ctx: ctx, peers: map[netip.Addr]*Peer{}}
 	tb.Cleanup(func() {
 		cancel()
 		n.wg.Wait()
+		port.Close()
 	})
 	return n
 }
@@ -59,7 +65,7 @@ func (n *Network) Peer(tb testing.TB, addr string, chain []mcm.Trailer, script .
 	if len(script) > 0 {
 		p.SetScript(script[0])
 	}
-	ln, err := n.listen(p.Addr)
+	ln, err := net.Listen("tcp4", netip.AddrPortFrom(p.Addr, n.Port).String())
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -82,20 +88,6 @@ func (n *Network) Peers(tb testing.TB, chain []mcm.Trailer, count int, script ..
 		peers[i] = n.Peer(tb, fmt.Sprintf("127.%d.%d.1", 10+at/250, 1+at%250), chain, script...)
 	}
 	return peers
-}
-
-// listen takes the network's port, which the first peer finds.
-func (n *Network) listen(a netip.Addr) (ln net.Listener, err error) {
-	const tries = 50
-	for range tries {
-		if ln, err = net.Listen("tcp4", netip.AddrPortFrom(a, n.Port).String()); err == nil || n.Port != 0 {
-			break
-		}
-	}
-	if err == nil && n.Port == 0 {
-		n.Port = ln.Addr().(*net.TCPAddr).AddrPort().Port()
-	}
-	return ln, err
 }
 
 // A Range is one request for trailers.

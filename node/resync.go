@@ -52,19 +52,21 @@ func (n *Node) moved(s status.SyncProgress) {
 	now := n.o.Now()
 	n.mu.Lock()
 	defer n.mu.Unlock()
+	// While the node follows, only what proves heavier by more than a range changes
+	// that, and a sync keeps it from following for no other reason: anybody can have
+	// something fetched.
+	if s.Stage == stageSwitching && s.Trailers > proof.MaxExtension {
+		n.heavier = true
+		if n.state == status.Follow {
+			n.enter(status.Sync, "a heavier branch takes the own chain's place", now)
+		}
+	}
 	if n.progress != nil && n.progress.Stage == s.Stage && now.Sub(n.progressAt) < time.Second && now.After(n.progressAt) {
 		n.progress = &s
 		return
 	}
 	n.progress, n.progressAt = &s, now
 	n.feed.Publish(now, status.SyncMoved, s)
-	// While the node follows, only what proves heavier by more than a range changes
-	// that, and a sync keeps it from following for no other reason: anybody can have
-	// something fetched.
-	if n.state == status.Follow && s.Stage == stageSwitching && s.Trailers > proof.MaxExtension {
-		n.heavier = true
-		n.enter(status.Sync, "a heavier branch takes the own chain's place", now)
-	}
 }
 
 // stageSwitching is what a sync reports while it switches.

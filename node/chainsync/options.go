@@ -49,7 +49,7 @@ type Options struct {
 	Draw     func(n int) int           // picks in [0, n), unknown to peers; nil: a secret source
 	Log      *slog.Logger              // nil: silent
 	Metrics  *Metrics                  // nil: unseen
-	Progress func(status.SyncProgress) // at most ten times a second, by one goroutine at a time; nil: nobody
+	Progress func(status.SyncProgress) // ten times a second and before each switch, by one goroutine at a time; nil: nobody
 	Hook     func(step string)         // called at each of Steps; nil: nobody
 }
 

@@ -19,7 +19,9 @@ type reporter struct {
 	r    *run
 	quit chan struct{}
 	wg   sync.WaitGroup
-	past []moment // of the last window, oldest first
+
+	mu   sync.Mutex // one tells at a time
+	past []moment   // of the last window, oldest first
 }
 
 // A moment is what had been done at a time.
@@ -61,6 +63,8 @@ func (r *run) at(stage string) {
 
 // tell reports how far the run has come.
 func (p *reporter) tell(now time.Time) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	r := p.r
 	s := status.SyncProgress{Started: r.began, Branches: []status.Branch{}}
 	s.Received, s.Trailers, s.Checked = r.s.counts()

@@ -6,6 +6,7 @@ import (
 	"math"
 	"net/netip"
 	"slices"
+	"time"
 
 	"kigo/node/chain"
 	"kigo/node/mcm"
@@ -67,6 +68,7 @@ func (r *run) change(ctx context.Context, c *contender) (done bool, err error) {
 		kept, _ = o.Chain.At(c.fork - 1)
 	}
 	r.at("switching")
+	r.reporter.tell(time.Now()) // before the own chain is another one
 	o.Hook(stepSwitching)
 	switch {
 	case c.g != nil:

@@ -139,6 +139,7 @@ func (n *Node) tookScan(ctx context.Context, p *plan, s scanned) {
 	if !ok {
 		return
 	}
+	now = n.o.Now() // later than what was taken in: younger voices count for nothing
 	n.mu.Lock()
 	if len(rest) == 0 { // else a sync has the last word
 		n.looked, n.unobtained = true, nil

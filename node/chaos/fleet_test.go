@@ -14,7 +14,7 @@ import (
 
 // soon is how long tests wait for one who never answers, where it doesn't matter if
 // one who does is late.
-const soon = 500 * time.Millisecond
+const soon = time.Second
 
 // client calls a fleet's peers with little patience.
 func client(f *Fleet) *peer.Client {
@@ -223,8 +223,8 @@ func TestCloseLeavesNothing(t *testing.T) {
 	}
 	// One that has been waited for may still have its last instruction to do.
 	after := runtime.NumGoroutine()
-	for until := time.Now().Add(time.Second); after > before && time.Now().Before(until); after = runtime.NumGoroutine() {
-		runtime.Gosched()
+	for until := time.Now().Add(10 * time.Second); after > before && time.Now().Before(until); after = runtime.NumGoroutine() {
+		time.Sleep(time.Millisecond)
 	}
 	if after > before {
 		buf := make([]byte, 1<<20)

@@ -5,6 +5,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -86,26 +87,33 @@ var cached = sync.OnceValue(func() verify.Verifier { return verify.Cached(engine
 func fleetRound(t *testing.T, f *Fleet, seed uint64, peers int, limit int64) {
 	honestOnes := 1 + int(seed%5)
 	as, err := Plan(seed, peers, honestOnes, nil)
-	if err == nil {
-		err = f.Assign(seed, as)
-	}
 	if err != nil {
 		t.Error(err)
 		return
 	}
-	o := options(f, as)
-	o.Client = peer.NewClient(peer.Options{Port: f.Port(), Timeouts: patience, Dial: among(as)})
-	o.Verifier = cached()
-	o.Parallel = 96 // of five scans at a time
-	o.Quorum = branch.Quorum{Peers: honestOnes, Groups: honestOnes}
-	began := time.Now()
-	r, err := scan.Run(t.Context(), o)
-	if err != nil {
-		t.Errorf("seed %d: %v", seed, err)
-		return
+	var r *scan.Report
+	var took time.Duration
+	for range tries {
+		if err := f.Assign(seed, as); err != nil {
+			t.Error(err)
+			return
+		}
+		o := options(f, as)
+		o.Client = peer.NewClient(peer.Options{Port: f.Port(), Timeouts: patience, Dial: among(as)})
+		o.Verifier = cached()
+		o.Parallel = 96 // of five scans at a time
+		o.Quorum = branch.Quorum{Peers: honestOnes, Groups: honestOnes}
+		began := time.Now()
+		if r, err = scan.Run(t.Context(), o); err != nil {
+			t.Errorf("seed %d: %v", seed, err)
+			return
+		}
+		took = time.Since(began)
+		t.Logf("seed %d: %v", seed, took.Round(time.Millisecond))
+		if !honestLate(r, as) {
+			break
+		}
 	}
-	took := time.Since(began)
-	t.Logf("seed %d: %v", seed, took.Round(time.Millisecond))
 	if took > time.Minute {
 		t.Errorf("seed %d: took %v, want at most a minute", seed, took)
 	}
@@ -121,14 +129,27 @@ func fleetRound(t *testing.T, f *Fleet, seed uint64, peers int, limit int64) {
 	for _, a := range as {
 		p := rows[a.Addr]
 		// This machine's fault, if nothing was proven or disproven.
-		late := p != nil && p.Verdict == scan.Unavailable && (p.Reason == fault.Timeout || p.Reason == fault.TooSlow)
-		if wrong := lookUp(a.Kind).Expect.differs(p); wrong != "" && !late {
+		if wrong := lookUp(a.Kind).Expect.differs(p); wrong != "" && !late(p) {
 			t.Errorf("seed %d: %v (%s): %s", seed, a.Addr, a.Kind, wrong)
 		}
 	}
 	if r.Bytes.In > limit {
 		t.Errorf("seed %d: %d bytes received, want at most %d", seed, r.Bytes.In, limit)
 	}
+}
+
+// tries is how often at most something is done again where an honest peer was only late,
+// which shows nothing: the machine has other tests to run.
+const tries = 3
+
+// late reports whether a peer wasn't heard in time.
+func late(p *scan.Peer) bool {
+	return p != nil && p.Verdict == scan.Unavailable && (p.Reason == fault.Timeout || p.Reason == fault.TooSlow)
+}
+
+// honestLate reports whether an honest peer wasn't heard in time.
+func honestLate(r *scan.Report, as []Assignment) bool {
+	return slices.ContainsFunc(as, func(a Assignment) bool { return a.Kind == plain && late(find(r, a.Addr)) })
 }
 
 // among dials these peers and finds everybody else dead without asking.

@@ -77,27 +77,57 @@ func TestFloodOfOldTips(t *testing.T) {
 // On its way to following a chain the node is in no state that it isn't in.
 func TestStatesOfABootstrap(t *testing.T) {
 	w := synctest.NewWorld(73, 3000)
-	r := newRig(t, w, nil)
-	r.peers(w.Chain, 4)
-	r.start()
-	r.follows(w.Chain, "an empty node")
-	var went []status.State
-	var tips []status.TipChange
-	events, _, _ := r.Events().After(0)
-	for _, e := range events {
-		switch v := e.Data.(type) {
-		case status.StateChange:
-			went = append(went, v.To)
-		case status.TipChange:
-			tips = append(tips, v)
-		}
+	for name, c := range map[string]struct {
+		own  []mcm.Trailer
+		want []status.State
+		grow int
+	}{
+		"an empty node": {nil, []status.State{status.Sync, status.Follow}, len(w.Chain)},
+		"an own chain":  {w.Chain, []status.State{status.Follow}, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newRig(t, w, c.own)
+			r.peers(w.Chain, 4)
+			r.start()
+			r.follows(w.Chain, name)
+			var went []status.State
+			grown, tips := 0, 0
+			events, _, _ := r.Events().After(0)
+			for _, e := range events {
+				switch v := e.Data.(type) {
+				case status.StateChange:
+					went = append(went, v.To)
+				case status.TipChange:
+					grown += v.Grown
+					tips += 1 + v.Depth
+				}
+			}
+			if !slices.Equal(went, c.want) {
+				t.Errorf("states %v, want %v", went, c.want)
+			}
+			if grown != c.grow || tips > 1 {
+				t.Errorf("the tip has changed by %d blocks, want one change by %d", grown, c.grow)
+			}
+		})
 	}
-	if want := []status.State{status.Sync, status.Follow}; !slices.Equal(went, want) {
-		t.Errorf("states %v, want %v", went, want)
+}
+
+// A sync that switches by more than a range is in the state sync until it has ended,
+// though the quorum is seen on the new chain before.
+func TestSwitchFromBootstrap(t *testing.T) {
+	w := synctest.NewWorld(76, 100)
+	b := newBench(t, w, w.Chain)
+	p := &plan{queue: []chainsync.Branch{{Trailers: w.Chain}}, synced: make(chan synced, 1)}
+	b.startSync(p, b.clock())
+	b.moved(status.SyncProgress{Stage: stageSwitching, Trailers: 2000})
+	for i := range 3 {
+		b.found(host(i), w.Chain)
 	}
-	if len(tips) != 1 || tips[0].Depth != 0 || tips[0].Grown != len(w.Chain) {
-		t.Errorf("tips %+v, want one of a chain that has grown by %d", tips, len(w.Chain))
-	}
+	b.stateIs(status.Sync, "a quorum while it switches")
+	b.moved(status.SyncProgress{Stage: stageSwitching, Trailers: 2000})
+	b.stateIs(status.Sync, "told once more")
+	b.tookSync(p, synced{outcome: &chainsync.Outcome{}})
+	b.stateIs(status.Follow, "switched")
 }
 
 // A sync from follow that ends on a chain without a quorum leads to stalled at once.

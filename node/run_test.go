@@ -34,6 +34,7 @@ type rig struct {
 	net   *synctest.Network
 	store *chain.Store
 	o     Options
+	waits peer.Timeouts
 	now   atomic.Int64 // Unix nanoseconds ahead of the machine's clock
 	end   func() error
 }
@@ -50,7 +51,7 @@ func (r *rig) at(t *mcm.Trailer) {
 // tip.
 func newRig(t *testing.T, w *synctest.World, own []mcm.Trailer) *rig {
 	t.Helper()
-	r := &rig{t: t, w: w, net: synctest.NewNetwork(t, w)}
+	r := &rig{t: t, w: w, net: synctest.NewNetwork(t, w), waits: timeouts}
 	r.o, r.store = options(t, w, own, nil)
 	r.at(w.Tip())
 	r.o.Now = r.clock
@@ -74,7 +75,7 @@ func (r *rig) peers(c []mcm.Trailer, n int, script ...synctest.Script) []*syncte
 // start runs the node until the test ends.
 func (r *rig) start() {
 	r.t.Helper()
-	r.o.Scan.Client = r.net.Client(timeouts)
+	r.o.Scan.Client = r.net.Client(r.waits)
 	n, err := New(r.o)
 	if err != nil {
 		r.t.Fatal(err)
@@ -93,7 +94,7 @@ func (r *rig) start() {
 		began := time.Now()
 		select {
 		case err := <-ended:
-			if took := time.Since(began); took > 2*time.Second {
+			if took := time.Since(began); took > 8*time.Second { // 2 s, but for a disk that others keep busy
 				r.t.Errorf("it took %v to end", took)
 			}
 			return err
@@ -550,6 +551,7 @@ func TestSlowRangeBesideANewBlock(t *testing.T) {
 	w := synctest.NewWorld(52, 300)
 	r := newRig(t, w, w.Chain)
 	l := r.peers(w.Chain, 3)
+	r.waits.First = time.Minute
 	fork := w.Fork(w.Chain, w.Chain[150].Num(), 140)
 	slow := r.net.Peer(t, "127.99.1.1", fork, func(c *synctest.Conn) {
 		q, ok := c.Request()
@@ -575,7 +577,7 @@ func TestSlowRangeBesideANewBlock(t *testing.T) {
 		}
 		began := time.Now()
 		r.until("a new block beside a slow range", func(s status.Status) bool { return s.Tip.Hash == *c[len(c)-1].Hash() })
-		if d := time.Since(began); d > time.Second {
+		if d := time.Since(began); d > 5*time.Second { // the range takes a minute
 			t.Errorf("a new block took %v", d)
 		}
 	}
@@ -638,6 +640,7 @@ func TestHonestTurnedHostile(t *testing.T) {
 func TestNetworkChangedItsRules(t *testing.T) {
 	w := synctest.NewWorld(54, 200)
 	r := newRig(t, w, w.Chain)
+	r.o.Times.Doubt = time.Second
 	l := r.following(5)
 	next := w.Grow(w.Chain, 5)
 	r.at(&next[len(next)-1])
@@ -666,7 +669,7 @@ func TestRestart(t *testing.T) {
 		t.Fatal(err)
 	}
 	checked := w.Work.Checked.Load()
-	again := &rig{t: t, w: w, net: r.net, store: r.store, o: r.o}
+	again := &rig{t: t, w: w, net: r.net, store: r.store, o: r.o, waits: r.waits}
 	again.at(w.Tip())
 	again.o.Now, again.o.Metrics = again.clock, nil
 	again.o.Scan.Now = again.clock

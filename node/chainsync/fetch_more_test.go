@@ -59,7 +59,7 @@ func TestHedge(t *testing.T) {
 // group its quota.
 func TestOneRequestAPeer(t *testing.T) {
 	w := synctest.NewWorld(12, 3000)
-	b := newBench(t, w)
+	b := newBench(t, w, patient)
 	var flying, most atomic.Int64
 	perPeer := map[string]*atomic.Int64{}
 	count := func(c *synctest.Conn) {
@@ -224,7 +224,7 @@ func TestSlowEngines(t *testing.T) {
 	w := synctest.NewWorld(15, 4000)
 	w.Work.Hold = func(ctx context.Context, n int) {
 		select {
-		case <-time.After(time.Duration(n) * 500 * time.Microsecond):
+		case <-time.After(time.Duration(n) * time.Millisecond):
 		case <-ctx.Done():
 		}
 	}

@@ -51,6 +51,17 @@ func (l *ledger) Observe(f *fault.Fault, _ *evidence.Record, _ time.Time) bool {
 	return false
 }
 
+// A watched ledger tells who is charged.
+type watched struct {
+	*ledger
+	charged func(netip.Addr)
+}
+
+func (w watched) Observe(f *fault.Fault, ev *evidence.Record, now time.Time) bool {
+	defer w.charged(f.Peer)
+	return w.ledger.Observe(f, ev, now)
+}
+
 func (l *ledger) Worthless(a netip.Addr, n int, _ time.Time) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -117,7 +128,7 @@ func newLab(t *testing.T, seed uint64, n int) *lab {
 
 // hurry gives up peers soon, for tests in which some don't answer.
 func (l *lab) hurry() {
-	l.o.Limits.FirstByte, l.o.Limits.Complete, l.o.Limits.End = 300*time.Millisecond, 300*time.Millisecond, 2*time.Second
+	l.o.Limits.FirstByte, l.o.Limits.Complete, l.o.Limits.End = short, short, 4*short
 }
 
 // open opens the node's chain, and makes options for what hasn't any.
@@ -184,7 +195,7 @@ func (l *lab) run(branches ...chainsync.Branch) *chainsync.Outcome {
 
 func (l *lab) runWith(s *chainsync.Syncer, branches ...chainsync.Branch) *chainsync.Outcome {
 	l.t.Helper()
-	ctx, cancel := context.WithTimeout(l.t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(l.t.Context(), 5*time.Minute)
 	defer cancel()
 	out, err := s.Run(ctx, branches)
 	if err != nil {

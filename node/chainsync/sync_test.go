@@ -3,12 +3,15 @@ package chainsync_test
 import (
 	"context"
 	"errors"
+	"net/netip"
+	"sync/atomic"
 	"testing"
 
 	"kigo/node/chainsync"
 	"kigo/node/chainsync/synctest"
 	"kigo/node/fault"
 	"kigo/node/mcm"
+	"kigo/node/status"
 	"kigo/node/wire"
 )
 
@@ -122,6 +125,24 @@ func TestReorganisation(t *testing.T) {
 	}
 }
 
+// TestSwitchIsTold: who listens hears of a switch before the own chain is another one.
+func TestSwitchIsTold(t *testing.T) {
+	l := newLab(t, 74, 300)
+	var told atomic.Bool
+	l.o.Progress = func(p status.SyncProgress) {
+		if p.Stage == "switching" {
+			told.Store(true)
+		}
+	}
+	l.o.Hook = func(step string) {
+		if step == "sync.switching" && !told.Load() {
+			t.Error("it switches, and nobody was told")
+		}
+	}
+	l.run(synctest.Branches(l.net.Peers(t, l.w.Chain, 3)...)...)
+	l.wantTip(l.w.Chain)
+}
+
 // TestOneBadSource is acceptance tests 3 and 6: one source puts an invalid trailer into
 // what it serves, the other serves what is genuine and states nearly twice its weight.
 func TestOneBadSource(t *testing.T) {
@@ -138,7 +159,13 @@ func TestOneBadSource(t *testing.T) {
 			spoilt[500].SetMinFee(spoilt[500].MinFee() + 1)
 		}
 		bad := l.net.Peer(t, "127.1.1.1", l.w.Chain, synctest.Other(spoilt))
-		good := l.net.Peer(t, "127.1.2.1", l.w.Chain)
+		charged := synctest.NewGate()
+		l.o.Accounts = watched{l.ledger, func(a netip.Addr) {
+			if a == bad.Addr {
+				charged.Open()
+			}
+		}}
+		good := l.net.Peer(t, "127.1.2.1", l.w.Chain, synctest.Held(charged.Through(), synctest.Truth))
 		good.SetState(func(s *wire.State) { s.Weight, _ = s.Weight.Add(s.Weight) })
 		third := l.net.Peer(t, "127.1.3.1", l.w.Chain, synctest.Silent)
 		b := synctest.Branches(bad, good, third)
@@ -153,7 +180,7 @@ func TestOneBadSource(t *testing.T) {
 			t.Errorf("%s: the good source: %q", name, got)
 		}
 		// Without its work a trailer that isn't the branch's is a range that doesn't link.
-		if got := l.ledger.faults[bad.Addr]; asked(bad) > 0 && (len(got) != 1 || name != "work" && got[0] != fault.InvalidTrailer) {
+		if got := l.ledger.faults[bad.Addr]; len(got) != 1 || name != "work" && got[0] != fault.InvalidTrailer {
 			t.Errorf("%s: the bad source: %v", name, got)
 		}
 		l.noStagings()

@@ -185,9 +185,9 @@ INLINE void md2_store(const struct md2_column *x, int group, const struct job *j
 	}
 }
 
-// md2_rounds runs the rounds on one block, with cols columns in the last one: 16
-// are enough for a digest.
-INLINE void md2_rounds(struct md2_column *x, const int groups, const int chains, int cols,
+// md2_rounds runs the rounds on one block.  The last round is only for the first
+// 16 columns: the next block overwrites the others, and the digest has no more.
+INLINE void md2_rounds(struct md2_column *x, const int groups, const int chains,
 	const struct md2_tables *tab)
 {
 	struct md2_tables kept;
@@ -201,7 +201,7 @@ INLINE void md2_rounds(struct md2_column *x, const int groups, const int chains,
 		KEEP(kept.upper[i]);
 	}
 	for (int r = 0; r < 18; r++) {
-		struct md2_column *end = x + (r < 17 ? 48 : cols);
+		struct md2_column *end = x + (r < 17 ? 48 : 16);
 		_Pragma("GCC unroll 2")
 		for (struct md2_column *p = x; p < end; p++) {
 			_Pragma("GCC unroll 2")
@@ -267,7 +267,7 @@ INLINE void md2(const struct job *j, size_t len, const int groups, const int cha
 			for (int i = 0; i < chains; i++)
 				b[16 + k].s[i] = x[k].s[i] ^ b[k].s[i];
 		}
-		md2_rounds(x, groups, chains, off > len ? 16 : 48, tab);
+		md2_rounds(x, groups, chains, tab);
 	}
 	for (int g = 0; g < groups; g++)
 		md2_store(x, g, j + 32 * g);

@@ -24,6 +24,17 @@ INLINE __m256 dflops_narrow(__m256d lo, __m256d hi)
 	return _mm256_set_m128(_mm256_cvtpd_ps(hi), _mm256_cvtpd_ps(lo));
 }
 
+// dflops_widen goes through memory: a conversion that loads needs no shuffle, and the
+// only port for those is the busiest.
+INLINE void dflops_widen(__m256 v, __m256d *lo, __m256d *hi)
+{
+	float f[8];
+	_mm256_storeu_ps(f, v);
+	__asm__("" : "+m"(f));
+	*lo = _mm256_cvtps_pd(_mm_loadu_ps(f));
+	*hi = _mm256_cvtps_pd(_mm_loadu_ps(f + 4));
+}
+
 // dflops_word returns the result for word w and carries op on.  index is the
 // tile's index as a float.
 INLINE vec dflops_word(vec w, vec *op, __m256 index)
@@ -32,18 +43,19 @@ INLINE vec dflops_word(vec w, vec *op, __m256 index)
 	// places: value, op, nothing, sign.  The look-up takes the low three bits of
 	// each word by itself.
 	const vec selectors = _mm256_setr_epi32(
-		(int)0x03800102, (int)0x02800301, (int)0x03800002, (int)0x02800001,
-		(int)0x01800300, (int)0x01800200, (int)0x03800101, (int)0x03800201);
+		(int)0x03018002, (int)0x02038001, (int)0x03008002, (int)0x02008001,
+		(int)0x01038000, (int)0x01028000, (int)0x03018001, (int)0x03028001);
 	const vec places = _mm256_setr_epi32(
 		0x00000000, 0x04040404, 0x08080808, 0x0c0c0c0c,
 		0x00000000, 0x04040404, 0x08080808, 0x0c0c0c0c);
 	vec chosen = _mm256_shuffle_epi8(w,
 		_mm256_or_si256(_mm256_permutevar8x32_epi32(selectors, w), places));
-	vec value = _mm256_and_si256(chosen, _mm256_set1_epi32(0xff));
-	vec sign = _mm256_and_si256(_mm256_slli_epi32(chosen, 7), _mm256_set1_epi32((int)0x80000000));
-	*op = _mm256_add_epi32(*op, _mm256_srli_epi32(chosen, 8));
+	// The product takes the sign's lowest bit to the word's top; the op spills beside it.
+	vec y_int = _mm256_and_si256(_mm256_mullo_epi16(chosen, _mm256_set1_epi32(0x00800001)),
+		_mm256_set1_epi32((int)0x800000ff));
+	*op = _mm256_add_epi32(*op, _mm256_srli_epi32(chosen, 16));
 
-	__m256 y = _mm256_cvtepi32_ps(_mm256_or_si256(value, sign));
+	__m256 y = _mm256_cvtepi32_ps(y_int);
 	__m256 x = _mm256_castsi256_ps(w);
 	x = _mm256_blendv_ps(x, index, _mm256_cmp_ps(x, x, _CMP_UNORD_Q));
 
@@ -52,8 +64,9 @@ INLINE vec dflops_word(vec w, vec *op, __m256 index)
 	__m256 bit0 = _mm256_castsi256_ps(_mm256_slli_epi32(*op, 31));
 	__m256 bit1 = _mm256_castsi256_ps(_mm256_slli_epi32(*op, 30));
 	__m256 sum = _mm256_add_ps(x, _mm256_xor_ps(y, bit0));
-	__m256d x0 = _mm256_cvtps_pd(_mm256_castps256_ps128(x)), x1 = _mm256_cvtps_pd(_mm256_extractf128_ps(x, 1));
-	__m256d y0 = _mm256_cvtps_pd(_mm256_castps256_ps128(y)), y1 = _mm256_cvtps_pd(_mm256_extractf128_ps(y, 1));
+	__m256d x0, x1, y0, y1;
+	dflops_widen(x, &x0, &x1);
+	dflops_widen(y, &y0, &y1);
 	__m256 product = dflops_narrow(_mm256_mul_pd(x0, y0), _mm256_mul_pd(x1, y1));
 	__m256 quotient = dflops_narrow(_mm256_div_pd(x0, y0), _mm256_div_pd(x1, y1));
 	quotient = _mm256_blendv_ps(quotient, index, _mm256_cmp_ps(quotient, quotient, _CMP_UNORD_Q));

@@ -31,6 +31,7 @@
 #ifndef KIGO_AVX2_MD2_H
 #define KIGO_AVX2_MD2_H
 
+#include "md2_asm.h"
 #include "vec.h"
 
 static const uint8_t md2_s[256] = {
@@ -52,9 +53,9 @@ static const uint8_t md2_s[256] = {
 	49, 68, 80, 180, 143, 237, 31, 26, 219, 153, 141, 51, 159, 17, 131, 20,
 };
 
-// The difference tables of the lower and the upper half, and 16i to subtract.
+// The difference tables of the lower and the upper half.
 struct md2_tables {
-	vec lower[8], upper[8], base[8];
+	vec lower[8], upper[8], mask, sixteen;
 };
 
 INLINE void md2_tables_make(struct md2_tables *t)
@@ -67,19 +68,46 @@ INLINE void md2_tables_make(struct md2_tables *t)
 		}
 		t->lower[i] = lo;
 		t->upper[i] = hi;
-		t->base[i] = _mm256_set1_epi8((char)(16 * i));
 	}
+	t->mask = _mm256_set1_epi8(127);
+	t->sixteen = _mm256_set1_epi8(16);
 }
 
-// KEEP hides where a vector comes from, and FENCE ends what the compiler may
-// mix.  Without them gcc sorts the sums into trees that need far more than 16
-// registers.
-#define KEEP(v) __asm__("" : "+x"(v))
-#define FENCE() __asm__ volatile("" : : : "memory")
+// A column is one byte of the state of all lanes: chains, then groups.  Chains fill
+// the first bytes of their vector, so that all else treats them as one more group.
+struct md2_column {
+	vec v[3];
+};
 
-// MD2_KEPT tables of each half stay in registers: loads cost the front end, which
-// chains need.  More don't fit.
-enum { MD2_KEPT = 4, MD2_CHAINS = 8 };
+struct md2_state {
+	struct md2_column c[16], x[48];
+};
+
+_Static_assert(sizeof(struct md2_column) == 96 && offsetof(struct md2_tables, mask) == 512,
+	"as md2_asm.h has it");
+
+// How many chains there are beside two groups, and else.
+enum { MD2_MANY = 11, MD2_FEW = 8 };
+
+// KEEP hides where a vector comes from.  Without it gcc sorts the sums into trees that
+// need far more than 16 registers.
+#define KEEP(v) __asm__("" : "+x"(v))
+
+// md2_step returns x ^ S[t].
+INLINE vec md2_step(vec t, vec x, const struct md2_tables *tab)
+{
+	vec p = _mm256_and_si256(t, tab->mask);
+	vec lo = _mm256_shuffle_epi8(tab->lower[0], p), hi = _mm256_shuffle_epi8(tab->upper[0], p);
+	_Pragma("GCC unroll 8")
+	for (int i = 1; i < 8; i++) {
+		p = _mm256_sub_epi8(p, tab->sixteen);
+		lo = _mm256_xor_si256(lo, _mm256_shuffle_epi8(tab->lower[i], p));
+		hi = _mm256_xor_si256(hi, _mm256_shuffle_epi8(tab->upper[i], p));
+		KEEP(lo);
+		KEEP(hi);
+	}
+	return _mm256_xor_si256(x, _mm256_blendv_epi8(lo, hi, t));
+}
 
 // md2_chain makes one look-up of one chain: *x ^= S[*t], and *t becomes the
 // result.  Three instructions; left to itself gcc takes four, or builds vectors.
@@ -90,54 +118,78 @@ INLINE void md2_chain(uint64_t *t, uint8_t *x)
 		: "r"(md2_s), "m"(*(const uint8_t(*)[256])md2_s));
 }
 
-// md2_step_chains returns x ^ S[t], and makes one look-up of each of n chains
-// meanwhile, spread evenly.
-INLINE vec md2_step_chains(vec t, vec x, const struct md2_tables *tab, const struct md2_tables *kept,
-	uint64_t *tc, uint8_t *xc, const int n)
+// md2_columns does with n columns for no group or one what md2_asm.h does for two.
+INLINE void md2_columns(struct md2_column *x, int n, vec *t, uint64_t u[MD2_FEW], const int groups,
+	const struct md2_tables *tab)
 {
-	vec y = _mm256_and_si256(t, _mm256_set1_epi8(127));
-	vec lo, hi;
-	_Pragma("GCC unroll 8")
-	for (int i = 0; i < 8; i++) {
-		vec p = i ? _mm256_sub_epi8(y, tab->base[i]) : y;
-		KEEP(p);
-		vec a = _mm256_shuffle_epi8((i < MD2_KEPT ? kept : tab)->lower[i], p);
-		vec b = _mm256_shuffle_epi8((i < MD2_KEPT ? kept : tab)->upper[i], p);
-		KEEP(a);
-		KEEP(b);
-		lo = i ? _mm256_xor_si256(lo, a) : a;
-		hi = i ? _mm256_xor_si256(hi, b) : b;
-		KEEP(lo);
-		KEEP(hi);
-		_Pragma("GCC unroll 2")
-		for (int k = i * n / 8; k < (i + 1) * n / 8; k++)
-			md2_chain(&tc[k], &xc[k]);
+	for (int k = 0; k < n; k++) {
+		if (groups)
+			x[k].v[1] = *t = md2_step(*t, x[k].v[1], tab);
+		_Pragma("GCC unroll 8")
+		for (int i = 0; i < MD2_FEW; i++)
+			md2_chain(&u[i], (uint8_t *)&x[k].v[0] + i);
 	}
-	return _mm256_xor_si256(x, _mm256_blendv_epi8(lo, hi, t));
 }
 
-// md2_step returns x ^ S[t].
-INLINE vec md2_step(vec t, vec x, const struct md2_tables *tab)
+// md2_rounds runs the rounds on one block.  The last round is only for the first
+// 16 columns: the next block overwrites the others, and the digest has no more.
+INLINE void md2_rounds(struct md2_column *x, const int groups, const struct md2_tables *tab)
 {
-	return md2_step_chains(t, x, tab, tab, 0, 0, 0);
+	if (groups == 2) {
+		md2_asm_rounds(x, 0, tab, md2_s);
+		return;
+	}
+	vec t = _mm256_setzero_si256();
+	uint64_t u[MD2_FEW] = {0};
+	for (int r = 0; r < 18; r++) {
+		md2_columns(x, r < 17 ? 48 : 16, &t, u, groups, tab);
+		t = _mm256_add_epi8(t, _mm256_set1_epi8((char)r));
+		_Pragma("GCC unroll 8")
+		for (int i = 0; i < MD2_FEW; i++)
+			u[i] = (uint8_t)(u[i] + (uint64_t)r);
+	}
 }
 
-// A column is one byte of the state of all lanes: groups, then chains.
-struct md2_column {
-	vec v[2];
-	_Alignas(32) uint8_t s[MD2_CHAINS];
+// md2_checksum carries the checksum over the block, x[16..32).
+INLINE void md2_checksum(struct md2_state *s, const int groups, const struct md2_tables *tab)
+{
+	if (groups == 2) {
+		md2_asm_checksum(s->c, 0, tab, md2_s);
+		return;
+	}
+	struct md2_column l = s->c[15];
+	for (int k = 0; k < 16; k++) {
+		vec t = _mm256_xor_si256(l.v[1], s->x[16 + k].v[1]);
+		uint64_t u[MD2_FEW];
+		for (int i = 0; i < MD2_FEW; i++)
+			u[i] = ((uint8_t *)&l.v[0])[i] ^ ((uint8_t *)&s->x[16 + k].v[0])[i];
+		md2_columns(&s->c[k], 1, &t, u, groups, tab);
+		l = s->c[k];
+	}
+}
+
+// A jump takes 17 steps of 4 blocks.
+enum { MD2_STEP = 64, MD2_STEPS = 17 };
+
+// An md2_job is four blocks of a lane: all of a row's message, with padding and
+// checksum, or a step of a jump.  Steps but the last have no padding, and leave a
+// state of 32 bytes: x[0..16) and the checksum.
+struct md2_job {
+	const uint8_t *in[6]; // 16 bytes each: the two halves of the state before, and the blocks
+	uint8_t *out;         // 32 bytes: the state after, or the digest and its zero fill
+	uint8_t final;        // 0xff where the fourth block is the checksum, else 0
 };
 
-// md2_load reads 16 bytes of 32 lanes from offset off on, sliced.
-INLINE void md2_load(struct md2_column *b, int group, const struct job *j, size_t off)
+// md2_load reads 16 bytes of 32 lanes, sliced.
+INLINE void md2_load(struct md2_column *b, int group, const struct md2_job *j, const int in)
 {
-	vec w[4][4]; // word, group
+	vec w[4][4]; // word, group of 8 lanes
 	for (int g = 0; g < 4; g++) {
 		vec v[4];
 		for (int i = 0; i < 4; i++)
 			v[i] = _mm256_loadu2_m128i(
-				(const __m128i_u *)(j[8 * g + 4 + i].src + off),
-				(const __m128i_u *)(j[8 * g + i].src + off));
+				(const __m128i_u *)j[8 * g + 4 + i].in[in],
+				(const __m128i_u *)j[8 * g + i].in[in]);
 		transpose32in128(v);
 		for (int i = 0; i < 4; i++)
 			w[i][g] = v[i];
@@ -149,148 +201,62 @@ INLINE void md2_load(struct md2_column *b, int group, const struct job *j, size_
 	}
 }
 
-// md2_load4 reads the last 4 bytes of 32 lanes, sliced, and pads to 16.
-INLINE void md2_load4(struct md2_column *b, int group, const struct job *j, size_t off)
-{
-	vec w[4];
-	for (int g = 0; g < 4; g++) {
-		uint32_t x[8];
-		for (int i = 0; i < 8; i++)
-			x[i] = load32(j[8 * g + i].src + off);
-		w[g] = load256(x);
-	}
-	slice(w);
-	for (int k = 0; k < 4; k++)
-		b[k].v[group] = w[k];
-	for (int k = 4; k < 16; k++)
-		b[k].v[group] = _mm256_set1_epi8(12);
-}
-
-// md2_store writes the digests with their zero fill.
-INLINE void md2_store(const struct md2_column *x, int group, const struct job *j)
+// md2_store undoes it, to 16 bytes of out.
+INLINE void md2_store(const struct md2_column *b, int group, const struct md2_job *j, const int at)
 {
 	vec w[4][4];
 	for (int i = 0; i < 4; i++) {
 		for (int k = 0; k < 4; k++)
-			w[i][k] = x[4 * i + k].v[group];
+			w[i][k] = b[4 * i + k].v[group];
 		unslice(w[i]);
 	}
 	for (int g = 0; g < 4; g++) {
 		vec v[4] = {w[0][g], w[1][g], w[2][g], w[3][g]};
 		transpose32in128(v);
 		for (int i = 0; i < 4; i++) {
-			store256(j[8 * g + i].dst, _mm256_zextsi128_si256(_mm256_castsi256_si128(v[i])));
-			store256(j[8 * g + 4 + i].dst, _mm256_zextsi128_si256(_mm256_extracti128_si256(v[i], 1)));
+			_mm_storeu_si128((__m128i_u *)(j[8 * g + i].out + at), _mm256_castsi256_si128(v[i]));
+			_mm_storeu_si128((__m128i_u *)(j[8 * g + 4 + i].out + at), _mm256_extracti128_si256(v[i], 1));
 		}
 	}
 }
 
-// md2_rounds runs the rounds on one block.  The last round is only for the first
-// 16 columns: the next block overwrites the others, and the digest has no more.
-INLINE void md2_rounds(struct md2_column *x, const int groups, const int chains,
-	const struct md2_tables *tab)
+// md2 takes 32 jobs for each vector of a column, in lane order.  Those of the first
+// that aren't chains only have to be readable and writable.
+INLINE void md2(const struct md2_job *j, const int groups, const struct md2_tables *tab)
 {
-	struct md2_tables kept;
-	vec t[2] = {_mm256_setzero_si256(), _mm256_setzero_si256()};
-	uint64_t u[MD2_CHAINS] = {0};
-	_Pragma("GCC unroll 8")
-	for (int i = 0; groups > 0 && i < MD2_KEPT; i++) {
-		kept.lower[i] = tab->lower[i];
-		kept.upper[i] = tab->upper[i];
-		KEEP(kept.lower[i]);
-		KEEP(kept.upper[i]);
+	struct md2_state s;
+	struct md2_column *const b = s.x + 16;
+	vec final[3];
+	for (int g = 0; g <= groups; g++) {
+		uint8_t f[32];
+		for (unsigned p = 0; p < 32; p++)
+			f[p] = j[32 * (unsigned)g + sliced_lane(p)].final;
+		final[g] = load256(f);
+		md2_load(s.x, g, j + 32 * g, 0);
+		md2_load(s.c, g, j + 32 * g, 1);
 	}
-	for (int r = 0; r < 18; r++) {
-		struct md2_column *end = x + (r < 17 ? 48 : 16);
-		_Pragma("GCC unroll 2")
-		for (struct md2_column *p = x; p < end; p++) {
-			_Pragma("GCC unroll 2")
-			for (int g = 0; g < groups; g++) {
-				const int n = chains / groups;
-				t[g] = md2_step_chains(t[g], p->v[g], tab, &kept, u + g * n, p->s + g * n, n);
-				p->v[g] = t[g];
-				FENCE();
-			}
-			_Pragma("GCC unroll 8")
-			for (int i = 0; groups == 0 && i < chains; i++)
-				md2_chain(&u[i], &p->s[i]);
-		}
-		for (int g = 0; g < groups; g++)
-			t[g] = _mm256_add_epi8(t[g], _mm256_set1_epi8((char)r));
-		_Pragma("GCC unroll 8")
-		for (int i = 0; i < chains; i++)
-			u[i] = (uint8_t)(u[i] + (uint64_t)r);
-	}
-}
-
-// md2 hashes messages of 16n + 4 bytes: 32 lanes for each group, then one for
-// each chain.
-INLINE void md2(const struct job *j, size_t len, const int groups, const int chains, const struct md2_tables *tab)
-{
-	struct md2_column x[48], c[16];
-	const struct job *jc = j + 32 * groups;
-	vec l[2] = {_mm256_setzero_si256(), _mm256_setzero_si256()};
-	uint8_t lc[MD2_CHAINS] = {0};
-	memset(x, 0, sizeof x);
-	memset(c, 0, sizeof c);
-	for (size_t off = 0; off <= len + 16; off += 16) {
-		struct md2_column *b = x + 16;
-		if (off > len) {
-			memcpy(b, c, sizeof c);
-		} else {
-			for (int g = 0; g < groups; g++) {
-				if (off + 16 <= len)
-					md2_load(b, g, j + 32 * g, off);
-				else
-					md2_load4(b, g, j + 32 * g, off);
-			}
-			for (int i = 0; i < chains; i++) {
-				uint8_t block[16];
-				memset(block, 12, sizeof block);
-				memcpy(block, jc[i].src + off, off + 16 <= len ? 16 : 4);
-				for (int k = 0; k < 16; k++)
-					b[k].s[i] = block[k];
-			}
-			for (int k = 0; k < 16; k++) {
-				for (int g = 0; g < groups; g++) {
-					l[g] = md2_step(_mm256_xor_si256(l[g], b[k].v[g]), c[k].v[g], tab);
-					c[k].v[g] = l[g];
-					FENCE();
-				}
-				for (int i = 0; i < chains; i++)
-					lc[i] = c[k].s[i] ^= md2_s[b[k].s[i] ^ lc[i]];
-			}
-		}
-		for (int k = 0; k < 16; k++) {
-			for (int g = 0; g < groups; g++)
-				b[16 + k].v[g] = _mm256_xor_si256(x[k].v[g], b[k].v[g]);
-			for (int i = 0; i < chains; i++)
-				b[16 + k].s[i] = x[k].s[i] ^ b[k].s[i];
-		}
-		md2_rounds(x, groups, chains, tab);
-	}
-	for (int g = 0; g < groups; g++)
-		md2_store(x, g, j + 32 * g);
-	for (int i = 0; i < chains; i++) {
-		memset(jc[i].dst, 0, 32);
+	for (int n = 0; n < 4; n++) {
+		for (int g = 0; g <= groups; g++)
+			md2_load(b, g, j + 32 * g, 2 + n);
+		for (int k = 0; k < 16 && n == 3; k++)
+			for (int g = 0; g <= groups; g++)
+				b[k].v[g] = _mm256_blendv_epi8(b[k].v[g], s.c[k].v[g], final[g]);
+		md2_checksum(&s, groups, tab);
 		for (int k = 0; k < 16; k++)
-			jc[i].dst[k] = x[k].s[i];
+			for (int g = 0; g <= groups; g++)
+				b[16 + k].v[g] = _mm256_xor_si256(s.x[k].v[g], b[k].v[g]);
+		md2_rounds(s.x, groups, tab);
+	}
+	for (int g = 0; g <= groups; g++) {
+		for (int k = 0; k < 16; k++)
+			s.c[k].v[g] = _mm256_andnot_si256(final[g], s.c[k].v[g]);
+		md2_store(s.x, g, j + 32 * g, 0);
+		md2_store(s.c, g, j + 32 * g, 16);
 	}
 }
 
-NOINLINE void md2x8(const struct job *j, size_t len)
-{
-	md2(j, len, 0, MD2_CHAINS, 0);
-}
-
-NOINLINE void md2x40(const struct job *j, size_t len, const struct md2_tables *tab)
-{
-	md2(j, len, 1, MD2_CHAINS, tab);
-}
-
-NOINLINE void md2x72(const struct job *j, size_t len, const struct md2_tables *tab)
-{
-	md2(j, len, 2, MD2_CHAINS, tab);
-}
+NOINLINE void md2x8(const struct md2_job *j, const struct md2_tables *tab) { md2(j, 0, tab); }
+NOINLINE void md2x40(const struct md2_job *j, const struct md2_tables *tab) { md2(j, 1, tab); }
+NOINLINE void md2x75(const struct md2_job *j, const struct md2_tables *tab) { md2(j, 2, tab); }
 
 #endif

@@ -14,7 +14,7 @@
 // its lanes on to other queues.  With 512 lanes some queue is always full (all
 // of them together hold fewer than 310 lanes before one fills), so almost
 // nothing is padded until the last lanes run out.  In lock step MD2 alone, half
-// of the work at 72 lanes a kernel, would waste a fifth of its lanes.  When no
+// of the work at 75 lanes a kernel, would waste a fifth of its lanes.  When no
 // queue is full (the end of a batch, or a small one) the queue fires whose
 // padding costs least; so lanes gather where lone lanes are dear, and a batch of
 // 54 runs at half the speed of a large one.  The schedule depends on the data,
@@ -25,7 +25,7 @@
 //     vec.h      vectors, transposes, jobs
 //     row.h      between two hashes, 8 to 32 lanes: dflops.h (8 lanes a vector)
 //                and dmemtx.h (32 lanes a vector)
-//     md2.h      72, 40 or 8 lanes
+//     md2.h      75, 40 or 8 lanes
 //     keccak.h   Keccak and SHA3, 4 lanes
 //     blake2b.h  both keys, 4 lanes
 //     mdhash.h   sha256.h and sha1.h on 8 lanes, md5.h on 16
@@ -50,22 +50,23 @@
 #include "sha256.h"
 
 // MOST lanes leave a queue at a time.
-enum { MOST = 72 };
+enum { MOST = 75 };
 
 enum { CHUNK = KIGO_AVX2_CHUNK, TRAILER = 160, NONCE_AT = 92, NONCE = 32, HASH = 32 };
 
-// The queues.  HASH_ROW and HASH_JUMP are the first of six each.
+// The queues.  HASH_ROW is the first of six and HASH_JUMP of five: jumps by MD2
+// wait with the rows.
 enum {
 	SEED,
 	ROW,
 	LAST,
 	HASH_ROW,
 	HASH_JUMP = HASH_ROW + 6,
-	QUEUES = HASH_JUMP + 6,
+	QUEUES = HASH_JUMP + 5,
 };
 
 // The six kernels, and which of them computes which function.
-enum { BLAKE2B, SHA1, SHA256, KECCAK, MD2, MD5 };
+enum { BLAKE2B, SHA1, SHA256, KECCAK, MD5, MD2 };
 
 static const uint8_t kernel_of[8] = {BLAKE2B, BLAKE2B, SHA1, SHA256, KECCAK, KECCAK, MD2, MD5};
 
@@ -80,13 +81,12 @@ static const struct { uint16_t width, step; uint32_t fixed, each, weight; } work
 	[HASH_ROW + SHA1] = {8, 8, 0, 580, 25},
 	[HASH_ROW + SHA256] = {8, 8, 0, 1230, 44},
 	[HASH_ROW + KECCAK] = {4, 4, 0, 1560, 88},
-	[HASH_ROW + MD2] = {72, 72, 0, 107000, 160},
 	[HASH_ROW + MD5] = {16, 16, 0, 720, 17},
+	[HASH_ROW + MD2] = {75, 75, 0, 100000, 150},
 	[HASH_JUMP + BLAKE2B] = {4, 4, 0, 6600, 259},
 	[HASH_JUMP + SHA1] = {8, 8, 0, 9500, 202},
 	[HASH_JUMP + SHA256] = {8, 8, 0, 20400, 359},
 	[HASH_JUMP + KECCAK] = {4, 4, 0, 12700, 423},
-	[HASH_JUMP + MD2] = {72, 72, 0, 1820000, 2000},
 	[HASH_JUMP + MD5] = {16, 16, 0, 12000, 143},
 };
 
@@ -100,8 +100,6 @@ static uint32_t cost(unsigned q, uint32_t count)
 {
 	if (q == HASH_ROW + MD2)
 		return 4 * md2_cost(count);
-	if (q == HASH_JUMP + MD2)
-		return 68 * md2_cost(count);
 	return work[q].fixed + (count + work[q].step - 1) / work[q].step * work[q].each;
 }
 
@@ -129,6 +127,7 @@ struct scratch {
 	struct message messages[CHUNK];
 	struct lane lanes[CHUNK];
 	uint8_t phash[CHUNK][HASH];
+	uint8_t md2_state[CHUNK][HASH];
 	uint8_t trailer_hash[CHUNK][HASH];
 	struct queue queues[QUEUES];
 	uint32_t waste[QUEUES][MOST]; // waste_of, since divisions are slow
@@ -141,6 +140,14 @@ static void push(struct scratch *s, unsigned q, unsigned lane)
 {
 	struct queue *k = &s->queues[q];
 	k->ring[(k->head + k->count++) & (CHUNK - 1)] = (uint16_t)lane;
+}
+
+// push_first puts a lane before all others.
+static void push_first(struct scratch *s, unsigned q, unsigned lane)
+{
+	struct queue *k = &s->queues[q];
+	k->ring[--k->head & (CHUNK - 1)] = (uint16_t)lane;
+	k->count++;
 }
 
 // pop takes m lanes off a queue.
@@ -221,13 +228,13 @@ static void finish_jumps(struct scratch *s, unsigned m, struct lane *const *lane
 			sum += load32(message + MSG_TILE + b);
 		l->index = sum & ((1 << 20) - 1);
 		store32(message + MSG_INDEX, l->index);
-		l->row = l->seeded = 0;
+		l->row = l->seeded = l->step = 0;
 		l->jumps++;
 		push(s, SEED, l->number);
 	}
 }
 
-static void hash(struct scratch *s, unsigned kernel, const struct job *j, unsigned m, size_t len)
+static void hash(unsigned kernel, const struct job *j, size_t len)
 {
 	switch (kernel) {
 	case BLAKE2B:
@@ -241,15 +248,6 @@ static void hash(struct scratch *s, unsigned kernel, const struct job *j, unsign
 		break;
 	case KECCAK:
 		keccak4(j, len);
-		break;
-	case MD2:
-		if (m > 40)
-			md2x72(j, len, &s->tables);
-		else if (m > 16)
-			md2x40(j, len, &s->tables);
-		else
-			for (unsigned i = 0; i < m; i += 8)
-				md2x8(j + i, len);
 		break;
 	case MD5:
 		md5x16(j, len);
@@ -272,11 +270,70 @@ static void fire_hash(struct scratch *s, unsigned q, unsigned m, struct lane *co
 		_mm_prefetch((const char *)j[i].src, _MM_HINT_T0);
 	} while (++i < m || i % width != 0);
 	for (i = 0; i < m; i += width)
-		hash(s, kernel, j + i, m - i, jump ? JUMP_MSG : ROW_MSG);
+		hash(kernel, j + i, jump ? JUMP_MSG : ROW_MSG);
 	if (jump)
 		finish_jumps(s, m, lanes);
 	else
 		finish_rows(s, m, lanes);
+}
+
+// md2_job_of returns a lane's next four blocks.  tail is room for the padding.
+static struct md2_job md2_job_of(struct scratch *s, const struct lane *l, uint8_t tail[16])
+{
+	static const uint8_t zero[HASH];
+	uint8_t *message = s->messages[l->number].at, *state = s->md2_state[l->number];
+	const int jump = l->row == ROWS - 1, final = !jump || l->step == MD2_STEPS - 1;
+	const uint8_t *before = l->step > 0 ? state : zero;
+	uint8_t *row = message + MSG_TILE + HASH * (size_t)l->row;
+	const uint8_t *src = jump ? message + MSG_NONCE + MD2_STEP * (size_t)l->step : row;
+	memset(tail, 12, 16);
+	memcpy(tail, src + 32, 4);
+	return (struct md2_job){
+		.in = {before, before + 16, src, src + 16, final ? tail : src + 32, final ? tail : src + 48},
+		.out = !jump ? row + HASH * (size_t)l->seeded : final ? message + MSG_TILE : state,
+		.final = final ? 0xff : 0,
+	};
+}
+
+// fire_md2 takes m lanes by four blocks, padded with copies of the last.
+static void fire_md2(struct scratch *s, unsigned m, struct lane *const *lanes)
+{
+	const unsigned groups = m > 40 ? 2 : m > 16 ? 1 : 0, chains = groups == 2 ? MD2_MANY : MD2_FEW;
+	const unsigned width = 32 * groups + chains;
+	struct md2_job j[3 * 32];
+	uint8_t tail[3 * 32][16], nowhere[HASH];
+	for (unsigned at = 0; at < m; at += width) {
+		for (unsigned i = 0; i < 32 * (1 + groups); i++) {
+			const unsigned n = i < 32 ? at + sliced_place(i) : at + chains + i - 32;
+			j[i] = md2_job_of(s, lanes[n < m ? n : m - 1], tail[i]);
+			if (i < 32 && sliced_place(i) >= chains)
+				j[i].out = nowhere;
+		}
+		switch (groups) {
+		case 0:
+			md2x8(j, &s->tables);
+			break;
+		case 1:
+			md2x40(j, &s->tables);
+			break;
+		case 2:
+			md2x75(j, &s->tables);
+			break;
+		}
+	}
+	struct lane *rows[MOST], *jumps[MOST];
+	unsigned nr = 0, nj = 0;
+	for (unsigned i = 0; i < m; i++) {
+		struct lane *l = lanes[i];
+		if (l->row < ROWS - 1)
+			rows[nr++] = l;
+		else if (++l->step == MD2_STEPS)
+			jumps[nj++] = l;
+		else
+			push_first(s, HASH_ROW + MD2, l->number);
+	}
+	finish_rows(s, nr, rows);
+	finish_jumps(s, nj, jumps);
 }
 
 // fire_mix runs dflops and dmemtx on m lanes, padded with copies of the last.
@@ -304,8 +361,10 @@ static void fire_mix(struct scratch *s, unsigned q, unsigned m, struct lane *con
 		row_last(l, row, groups);
 		break;
 	}
-	for (unsigned i = 0; i < m; i++)
-		push(s, (q == LAST ? HASH_JUMP : HASH_ROW) + kernel_of[l[i]->fn], l[i]->number);
+	for (unsigned i = 0; i < m; i++) {
+		const unsigned kernel = kernel_of[l[i]->fn];
+		push(s, (q == LAST && kernel != MD2 ? HASH_JUMP : HASH_ROW) + kernel, l[i]->number);
+	}
 }
 
 // fire works off what fills the kernel, once or several times over, or what
@@ -322,6 +381,8 @@ static void fire(struct scratch *s, unsigned q)
 	pop(s, q, m, lanes);
 	if (q < HASH_ROW)
 		fire_mix(s, q, m, lanes);
+	else if (q == HASH_ROW + MD2)
+		fire_md2(s, m, lanes);
 	else
 		fire_hash(s, q, m, lanes);
 	PROFILE_END(q, m, width);
@@ -345,7 +406,7 @@ static void start(struct scratch *s, const uint8_t *trailers, uint32_t n)
 		uint32_t product = 1;
 		for (int k = 0; k < HASH; k++)
 			product *= s->trailer_hash[i][k];
-		*l = (struct lane){.index = product & ((1 << 20) - 1), .number = i};
+		*l = (struct lane){.index = product & ((1 << 20) - 1), .number = (uint16_t)i};
 		memcpy(s->phash[i], trailers + TRAILER * (size_t)i, HASH);
 		memcpy(s->messages[i].at + MSG_NONCE, trailers + TRAILER * (size_t)i + NONCE_AT, NONCE);
 		store32(s->messages[i].at + MSG_INDEX, l->index);

@@ -21,7 +21,8 @@ struct lane {
 	uint8_t row;      // the newest row of the tile
 	uint8_t seeded;   // row 0 of the tile has been hashed
 	uint8_t jumps;    // jumps made
-	uint32_t number;  // its place among the lanes
+	uint8_t step;     // of a jump by MD2
+	uint16_t number;  // its place among the lanes
 };
 
 // A message is the memory of a lane's hashes, at these offsets.  The jump's,

@@ -129,4 +129,9 @@ INLINE unsigned sliced_lane(unsigned place)
 	return 8 * (place >> 2 & 3) + 4 * (place >> 4) + (place & 3);
 }
 
+INLINE unsigned sliced_place(unsigned lane)
+{
+	return 16 * (lane >> 2 & 1) + 4 * (lane >> 3) + (lane & 3);
+}
+
 #endif

@@ -123,8 +123,8 @@ static double tsc_rate(void)
 static void print_profile(double trailers_run, double clocks)
 {
 	static const char *const names[QUEUES + 1] = {
-		"seed", "row", "last", "row blake2b", "row sha1", "row sha256", "row keccak", "row md2",
-		"row md5", "jump blake2b", "jump sha1", "jump sha256", "jump keccak", "jump md2", "jump md5",
+		"seed", "row", "last", "row blake2b", "row sha1", "row sha256", "row keccak", "row md5",
+		"md2", "jump blake2b", "jump sha1", "jump sha256", "jump keccak", "jump md5",
 		"trailer hashes",
 	};
 	printf("%-15s %9s %9s %12s %12s %14s\n", "part", "lanes", "filled", "cycles/lane", "best", "cycles/trailer");

@@ -90,6 +90,11 @@ static const struct { uint16_t width, step; uint32_t fixed, each, weight; } work
 	[HASH_JUMP + MD5] = {16, 16, 0, 12000, 143},
 };
 
+// One lane less than fills each kernel.
+static const uint16_t almost_full[16] = {
+	31, 31, 31, 3, 7, 7, 3, 15, 74, 3, 7, 7, 3, 15, INT16_MAX, INT16_MAX,
+};
+
 // md2_cost is what a block of MD2 costs for count lanes, in cycles.
 static uint32_t md2_cost(uint32_t count)
 {
@@ -114,13 +119,15 @@ static uint32_t waste_of(unsigned q, uint32_t count)
 	return each > full ? (each - full) * 256 / work[q].weight : 0;
 }
 
-// A queue is a ring of lane numbers.
-struct queue {
-	uint32_t head, count;
-	uint16_t ring[CHUNK];
+// A queue is a ring of lane numbers, from head to before end.  All heads lie
+// together and so do all ends, and both run on without wrapping, so that one
+// subtraction counts all queues.
+struct queues {
+	_Alignas(32) uint16_t head[16], end[16];
+	uint16_t ring[QUEUES][CHUNK];
 };
 
-_Static_assert((CHUNK & (CHUNK - 1)) == 0 && CHUNK <= 65536, "rings wrap by masking");
+_Static_assert(QUEUES <= 16 && (CHUNK & (CHUNK - 1)) == 0 && CHUNK <= 16384, "counts are 16 signed bits");
 
 struct scratch {
 	struct md2_tables tables;
@@ -129,43 +136,36 @@ struct scratch {
 	uint8_t phash[CHUNK][HASH];
 	uint8_t md2_state[CHUNK][HASH];
 	uint8_t trailer_hash[CHUNK][HASH];
-	struct queue queues[QUEUES];
+	struct queues queues;
 	uint32_t waste[QUEUES][MOST]; // waste_of, since divisions are slow
 	uint32_t running; // lanes that aren't through their last tile
 };
 
 _Static_assert(sizeof(struct scratch) + 64 <= KIGO_AVX2_SCRATCH, "the scratch memory is large enough");
 
+static uint32_t count_of(const struct scratch *s, unsigned q)
+{
+	return (uint16_t)(s->queues.end[q] - s->queues.head[q]);
+}
+
 static void push(struct scratch *s, unsigned q, unsigned lane)
 {
-	struct queue *k = &s->queues[q];
-	k->ring[(k->head + k->count++) & (CHUNK - 1)] = (uint16_t)lane;
+	s->queues.ring[q][s->queues.end[q]++ & (CHUNK - 1)] = (uint16_t)lane;
 }
 
 // push_first puts a lane before all others.
 static void push_first(struct scratch *s, unsigned q, unsigned lane)
 {
-	struct queue *k = &s->queues[q];
-	k->ring[--k->head & (CHUNK - 1)] = (uint16_t)lane;
-	k->count++;
+	s->queues.ring[q][--s->queues.head[q] & (CHUNK - 1)] = (uint16_t)lane;
 }
 
 // pop takes m lanes off a queue.
 static void pop(struct scratch *s, unsigned q, unsigned m, struct lane **lanes)
 {
-	struct queue *k = &s->queues[q];
+	const unsigned head = s->queues.head[q];
 	for (unsigned i = 0; i < m; i++)
-		lanes[i] = &s->lanes[k->ring[(k->head + i) & (CHUNK - 1)]];
-	k->head += m;
-	k->count -= m;
-}
-
-// progress tells how far the first lane of a queue has come.
-static uint32_t progress(const struct scratch *s, unsigned q)
-{
-	const struct queue *k = &s->queues[q];
-	const struct lane *l = &s->lanes[k->ring[k->head & (CHUNK - 1)]];
-	return ROWS * (uint32_t)l->jumps + l->row;
+		lanes[i] = &s->lanes[s->queues.ring[q][(head + i) & (CHUNK - 1)]];
+	s->queues.head[q] = (uint16_t)(head + m);
 }
 
 // pick returns the queue to fire.  Of those that fill their kernel it is the one
@@ -173,24 +173,23 @@ static uint32_t progress(const struct scratch *s, unsigned q)
 // left over at the end.  If there is none it is the one that wastes least.
 static unsigned pick(const struct scratch *s)
 {
-	unsigned best = 0;
-	int full = 0;
+	const vec counts = _mm256_sub_epi16(load256(s->queues.end), load256(s->queues.head));
+	uint32_t full = (uint32_t)_mm256_movemask_epi8(_mm256_cmpgt_epi16(counts, load256(almost_full)));
 	uint32_t least = UINT32_MAX;
+	unsigned best = 0;
+	for (full &= 0x55555555; full != 0; full &= full - 1) {
+		const unsigned q = (unsigned)__builtin_ctz(full) / 2;
+		const struct lane *l = &s->lanes[s->queues.ring[q][s->queues.head[q] & (CHUNK - 1)]];
+		const uint32_t progress = ROWS * (uint32_t)l->jumps + l->row;
+		best = progress < least ? q : best;
+		least = progress < least ? progress : least;
+	}
+	if (least != UINT32_MAX)
+		return best;
 	for (unsigned q = 0; q < QUEUES; q++) {
-		uint32_t count = s->queues[q].count, width = work[q].width;
-		if (count == 0 || (full && count < width))
-			continue;
-		uint32_t score;
-		if (count >= width) {
-			score = progress(s, q);
-			if (!full)
-				least = UINT32_MAX;
-			full = 1;
-		} else {
-			score = s->waste[q][count];
-		}
-		if (score < least) {
-			least = score;
+		const uint32_t count = count_of(s, q);
+		if (count > 0 && s->waste[q][count] < least) {
+			least = s->waste[q][count];
 			best = q;
 		}
 	}
@@ -200,20 +199,17 @@ static unsigned pick(const struct scratch *s)
 // finish_rows moves lanes on whose next row has been hashed.
 static void finish_rows(struct scratch *s, unsigned m, struct lane *const *lanes)
 {
-	struct queue *k = &s->queues[ROW];
-	uint32_t end = k->head + k->count;
 	for (unsigned i = 0; i < m; i++) {
 		struct lane *l = lanes[i];
 		l->row += l->seeded;
 		l->seeded = 1;
 		if (l->row < ROWS - 1)
-			k->ring[end++ & (CHUNK - 1)] = (uint16_t)l->number;
+			push(s, ROW, l->number);
 		else if (l->jumps < JUMPS)
 			push(s, LAST, l->number);
 		else
 			s->running--;
 	}
-	k->count = end - k->head;
 }
 
 // finish_jumps takes the next indexes from the digests, which lie in row 0, and
@@ -372,7 +368,7 @@ static void fire_mix(struct scratch *s, unsigned q, unsigned m, struct lane *con
 static void fire(struct scratch *s, unsigned q)
 {
 	struct lane *lanes[MOST];
-	const unsigned count = s->queues[q].count, width = work[q].width;
+	const unsigned count = count_of(s, q), width = work[q].width;
 	const unsigned most = q < HASH_ROW ? width : MOST / width * width;
 	unsigned m = count < most ? count : most;
 	if (m > width)
@@ -437,8 +433,9 @@ NOINLINE void peach(uint8_t *hashes, const uint8_t *trailers, uint32_t n, uint8_
 {
 	struct scratch *s = (struct scratch *)(((uintptr_t)scratch + 63) & ~(uintptr_t)63);
 	md2_tables_make(&s->tables);
+	memset(s->queues.head, 0, sizeof s->queues.head);
+	memset(s->queues.end, 0, sizeof s->queues.end);
 	for (unsigned q = 0; q < QUEUES; q++) {
-		s->queues[q].head = s->queues[q].count = 0;
 		for (uint32_t count = 1; count < work[q].width; count++)
 			s->waste[q][count] = waste_of(q, count);
 	}

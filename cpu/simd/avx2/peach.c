@@ -92,7 +92,7 @@ static const struct { uint16_t width, step; uint32_t fixed, each, weight; } work
 
 // One lane less than fills each kernel.
 static const uint16_t almost_full[16] = {
-	31, 31, 31, 3, 7, 7, 3, 15, 74, 3, 7, 7, 3, 15, INT16_MAX, INT16_MAX,
+	31, 63, 31, 15, 15, 15, 15, 15, 74, 3, 7, 7, 3, 15, INT16_MAX, INT16_MAX,
 };
 
 // md2_cost is what a block of MD2 costs for count lanes, in cycles.
@@ -369,14 +369,15 @@ static void fire(struct scratch *s, unsigned q)
 {
 	struct lane *lanes[MOST];
 	const unsigned count = count_of(s, q), width = work[q].width;
-	const unsigned most = q < HASH_ROW ? width : MOST / width * width;
+	const unsigned most = MOST / width * width;
 	unsigned m = count < most ? count : most;
 	if (m > width)
 		m -= m % width;
 	PROFILE_START;
 	pop(s, q, m, lanes);
 	if (q < HASH_ROW)
-		fire_mix(s, q, m, lanes);
+		for (unsigned i = 0; i < m; i += 32)
+			fire_mix(s, q, m - i < 32 ? m - i : 32, lanes + i);
 	else if (q == HASH_ROW + MD2)
 		fire_md2(s, m, lanes);
 	else
@@ -436,7 +437,7 @@ NOINLINE void peach(uint8_t *hashes, const uint8_t *trailers, uint32_t n, uint8_
 	memset(s->queues.head, 0, sizeof s->queues.head);
 	memset(s->queues.end, 0, sizeof s->queues.end);
 	for (unsigned q = 0; q < QUEUES; q++) {
-		for (uint32_t count = 1; count < work[q].width; count++)
+		for (uint32_t count = 1; count <= almost_full[q] && count < MOST; count++)
 			s->waste[q][count] = waste_of(q, count);
 	}
 	s->running = n;

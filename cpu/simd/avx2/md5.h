@@ -19,48 +19,66 @@ static const uint32_t md5_k[64] = {
 	0x6fa87e4f, 0xfe2ce6e0, 0xa3014314, 0x4e0811a1, 0xf7537e82, 0xbd3af235, 0x2ad7d2bb, 0xeb86d391,
 };
 
-INLINE vec md5_f(int i, vec b, vec c, vec d)
+INLINE vec md5_f(const int round, vec b, vec c, vec d)
 {
-	if (i < 16)
+	switch (round) {
+	case 0:
 		return xor(d, and(b, xor(c, d)));
-	if (i < 32)
+	case 1:
 		return xor(c, and(d, xor(b, c)));
-	if (i < 48)
+	case 2:
 		return xor(b, xor(c, d));
-	return xor(c, _mm256_or_si256(b, xor(d, set32(0xffffffff))));
+	default:
+		return xor(c, _mm256_or_si256(b, xor(d, set32(0xffffffff))));
+	}
 }
 
-INLINE int md5_word(int i)
+struct md5_state {
+	vec a[2], b[2], c[2], d[2];
+};
+
+// md5_round does 16 steps, four at a time: then the state's words are back in their
+// places, and the code is short.
+INLINE void md5_round(struct md5_state *s, vec w[2][16], const int round, const int first, const int stride,
+	const int r0, const int r1, const int r2, const int r3)
 {
-	return (i < 16 ? i : i < 32 ? 5 * i + 1 : i < 48 ? 3 * i + 5 : 7 * i) & 15;
+	const int rot[4] = {r0, r1, r2, r3};
+	unsigned at = (unsigned)first;
+	_Pragma("GCC unroll 1")
+	for (int i = 16 * round; i < 16 * round + 16; i += 4) {
+		_Pragma("GCC unroll 4")
+		for (int n = 0; n < 4; n++) {
+			const vec k = set32(md5_k[i + n]);
+			for (int g = 0; g < 2; g++) {
+				vec t = add32(add32(s->a[g], add32(w[g][at], k)), md5_f(round, s->b[g], s->c[g], s->d[g]));
+				s->a[g] = s->d[g];
+				s->d[g] = s->c[g];
+				s->c[g] = s->b[g];
+				s->b[g] = add32(s->b[g], rol32(t, rot[n]));
+			}
+			at = (at + (unsigned)stride) & 15;
+		}
+	}
 }
 
 NOINLINE void md5_block(vec h[2][4], vec w[2][16])
 {
-	static const uint8_t rot[4][4] = {{7, 12, 17, 22}, {5, 9, 14, 20}, {4, 11, 16, 23}, {6, 10, 15, 21}};
-	vec a[2], b[2], c[2], d[2];
+	struct md5_state s;
 	for (int g = 0; g < 2; g++) {
-		a[g] = h[g][0];
-		b[g] = h[g][1];
-		c[g] = h[g][2];
-		d[g] = h[g][3];
+		s.a[g] = h[g][0];
+		s.b[g] = h[g][1];
+		s.c[g] = h[g][2];
+		s.d[g] = h[g][3];
 	}
-	_Pragma("GCC unroll 64")
-	for (int i = 0; i < 64; i++) {
-		for (int g = 0; g < 2; g++) {
-			vec t = add32(add32(a[g], add32(w[g][md5_word(i)], set32(md5_k[i]))),
-				md5_f(i, b[g], c[g], d[g]));
-			a[g] = d[g];
-			d[g] = c[g];
-			c[g] = b[g];
-			b[g] = add32(b[g], rol32(t, rot[i / 16][i % 4]));
-		}
-	}
+	md5_round(&s, w, 0, 0, 1, 7, 12, 17, 22);
+	md5_round(&s, w, 1, 1, 5, 5, 9, 14, 20);
+	md5_round(&s, w, 2, 5, 3, 4, 11, 16, 23);
+	md5_round(&s, w, 3, 0, 7, 6, 10, 15, 21);
 	for (int g = 0; g < 2; g++) {
-		h[g][0] = add32(h[g][0], a[g]);
-		h[g][1] = add32(h[g][1], b[g]);
-		h[g][2] = add32(h[g][2], c[g]);
-		h[g][3] = add32(h[g][3], d[g]);
+		h[g][0] = add32(h[g][0], s.a[g]);
+		h[g][1] = add32(h[g][1], s.b[g]);
+		h[g][2] = add32(h[g][2], s.c[g]);
+		h[g][3] = add32(h[g][3], s.d[g]);
 	}
 }
 

@@ -85,13 +85,22 @@ INLINE void row_index(vec word[4], __m256 number[4], struct lane *const lanes[32
 INLINE void row_dflops(vec (*w)[4], const int n, vec op[4], const __m256 index[4],
 	const int groups, const int modify)
 {
+	struct dflops d[4];
+	for (int g = 0; g < groups; g++)
+		dflops_begin(&d[g], w[0][g], index[g]);
 	_Pragma("GCC unroll 1")
-	for (int k = 0; k < n; k++) {
+	for (int k = 1; k < n; k++) {
 		for (int g = 0; g < groups; g++) {
-			vec r = dflops_word(w[k][g], &op[g], index[g]);
+			vec r = dflops_end(&d[g], &op[g], index[g]);
 			if (modify)
-				w[k][g] = r;
+				w[k - 1][g] = r;
+			dflops_begin(&d[g], w[k][g], index[g]);
 		}
+	}
+	for (int g = 0; g < groups; g++) {
+		vec r = dflops_end(&d[g], &op[g], index[g]);
+		if (modify)
+			w[n - 1][g] = r;
 	}
 }
 

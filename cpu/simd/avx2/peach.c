@@ -130,7 +130,7 @@ struct queues {
 _Static_assert(QUEUES <= 16 && (CHUNK & (CHUNK - 1)) == 0 && CHUNK <= 16384, "counts are 16 signed bits");
 
 struct scratch {
-	struct md2_tables tables;
+	struct md2_state md2;
 	struct message messages[CHUNK];
 	struct lane lanes[CHUNK];
 	uint8_t phash[CHUNK][HASH];
@@ -307,13 +307,13 @@ static void fire_md2(struct scratch *s, unsigned m, struct lane *const *lanes)
 		}
 		switch (groups) {
 		case 0:
-			md2x8(j, &s->tables);
+			md2x8(&s->md2, j);
 			break;
 		case 1:
-			md2x40(j, &s->tables);
+			md2x40(&s->md2, j);
 			break;
 		case 2:
-			md2x75(j, &s->tables);
+			md2x75(&s->md2, j);
 			break;
 		}
 	}
@@ -433,7 +433,7 @@ static void final(struct scratch *s, uint8_t *hashes, uint32_t n)
 NOINLINE void peach(uint8_t *hashes, const uint8_t *trailers, uint32_t n, uint8_t *scratch)
 {
 	struct scratch *s = (struct scratch *)(((uintptr_t)scratch + 63) & ~(uintptr_t)63);
-	md2_tables_make(&s->tables);
+	md2_tables_make(&s->md2.tab);
 	memset(s->queues.head, 0, sizeof s->queues.head);
 	memset(s->queues.end, 0, sizeof s->queues.end);
 	for (unsigned q = 0; q < QUEUES; q++) {

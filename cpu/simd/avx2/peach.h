@@ -9,7 +9,7 @@
 #define KIGO_AVX2_CHUNK 512
 
 // Bytes of scratch memory that a call needs, wherever it is aligned.
-#define KIGO_AVX2_SCRATCH (KIGO_AVX2_CHUNK * (1088 + 16 + 3 * 32 + 14 * 2) + 6656)
+#define KIGO_AVX2_SCRATCH (KIGO_AVX2_CHUNK * (1088 + 16 + 3 * 32 + 14 * 2) + 13312)
 
 // kigo_avx2_peach stores the final Peach hash of each of n trailers
 // (docs/spec/pow.md section 9.7).  hashes has 32 n bytes, trailers 160 n; none

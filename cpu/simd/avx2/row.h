@@ -42,6 +42,7 @@ _Static_assert(sizeof(struct message) == 17 * 64, "a message has 17 cache lines"
 // Groups that there aren't become zero.
 INLINE void row_gather(vec (*w)[4], uint8_t *const from[32], const int groups)
 {
+	_Pragma("GCC unroll 1")
 	for (int g = 0; g < groups; g++) {
 		vec v[8];
 		for (int i = 0; i < 8; i++)
@@ -57,6 +58,7 @@ INLINE void row_gather(vec (*w)[4], uint8_t *const from[32], const int groups)
 
 INLINE void row_scatter(vec (*w)[4], uint8_t *const to[32], const int groups)
 {
+	_Pragma("GCC unroll 1")
 	for (int g = 0; g < groups; g++) {
 		vec v[8];
 		for (int k = 0; k < 8; k++)
@@ -72,6 +74,7 @@ INLINE void row_index(vec word[4], __m256 number[4], struct lane *const lanes[32
 {
 	for (int g = groups; g < 4; g++)
 		word[g] = _mm256_setzero_si256();
+	_Pragma("GCC unroll 1")
 	for (int g = 0; g < groups; g++) {
 		uint32_t x[8];
 		for (int i = 0; i < 8; i++)
@@ -81,27 +84,36 @@ INLINE void row_index(vec word[4], __m256 number[4], struct lane *const lanes[32
 	}
 }
 
-// row_dflops runs over n words; modify stores the results.
-INLINE void row_dflops(vec (*w)[4], const int n, vec op[4], const __m256 index[4],
-	const int groups, const int modify)
+// row_dflops runs over n words and stores the results in r.
+INLINE void row_dflops_groups(vec (*r)[4], vec (*w)[4], int n, vec op[4], const __m256 index[4], const int groups)
 {
 	struct dflops d[4];
+	_Pragma("GCC unroll 1")
 	for (int g = 0; g < groups; g++)
 		dflops_begin(&d[g], w[0][g], index[g]);
 	_Pragma("GCC unroll 1")
 	for (int k = 1; k < n; k++) {
 		for (int g = 0; g < groups; g++) {
-			vec r = dflops_end(&d[g], &op[g], index[g]);
-			if (modify)
-				w[k - 1][g] = r;
+			r[k - 1][g] = dflops_end(&d[g], &op[g], index[g]);
 			dflops_begin(&d[g], w[k][g], index[g]);
 		}
 	}
-	for (int g = 0; g < groups; g++) {
-		vec r = dflops_end(&d[g], &op[g], index[g]);
-		if (modify)
-			w[n - 1][g] = r;
-	}
+	_Pragma("GCC unroll 1")
+	for (int g = 0; g < groups; g++)
+		r[n - 1][g] = dflops_end(&d[g], &op[g], index[g]);
+}
+
+NOINLINE void row_dflops4(vec (*r)[4], vec (*w)[4], int n, vec op[4], const __m256 index[4])
+{
+	row_dflops_groups(r, w, n, op, index, 4);
+}
+
+INLINE void row_dflops(vec (*r)[4], vec (*w)[4], int n, vec op[4], const __m256 index[4], const int groups)
+{
+	if (groups == 4)
+		row_dflops4(r, w, n, op, index);
+	else
+		row_dflops_groups(r, w, n, op, index, groups);
 }
 
 // row_mix runs dmemtx over n words, carries op on, and notes the functions.
@@ -109,9 +121,11 @@ INLINE void row_mix(vec (*w)[4], const int n, vec op[4], struct lane *const lane
 {
 	uint8_t fn[32];
 	slice(op);
+	_Pragma("GCC unroll 1")
 	for (int k = 0; k < n; k++)
 		slice(w[k]);
 	store256(fn, dmemtx(&w[0][0], 4 * n, op[0]));
+	_Pragma("GCC unroll 1")
 	for (int k = 0; k < n; k++)
 		unslice(w[k]);
 	for (unsigned p = 0; p < 32; p++)
@@ -127,6 +141,7 @@ INLINE void row_zero(vec op[4])
 
 INLINE void row_load_jump_op(vec op[4], struct lane *const lanes[32], const int groups)
 {
+	_Pragma("GCC unroll 1")
 	for (int g = 0; g < groups; g++) {
 		uint32_t x[8];
 		for (int i = 0; i < 8; i++)
@@ -137,6 +152,7 @@ INLINE void row_load_jump_op(vec op[4], struct lane *const lanes[32], const int 
 
 INLINE void row_store_jump_op(const vec op[4], struct lane *const lanes[32], const int groups)
 {
+	_Pragma("GCC unroll 1")
 	for (int g = 0; g < groups; g++) {
 		uint32_t x[8];
 		store256(x, op[g]);
@@ -158,14 +174,15 @@ INLINE void row_seed_groups(struct lane *const lanes[32], uint8_t *const tile[32
 	for (int g = 0; g < 4; g++)
 		n[8][g] = w[0][g];
 	row_zero(op);
-	row_dflops(n, 9, op, index, groups, 0);
+	row_dflops(n, n, 9, op, index, groups);
 	row_store_jump_op(op, lanes, groups);
 
 	row_gather(w + 1, phash, groups);
 	row_zero(op);
-	row_dflops(w, 9, op, index, groups, 1);
+	row_dflops(w, w, 9, op, index, groups);
 	row_mix(w, 9, op, lanes, groups);
 	row_scatter(w, tile, groups);
+	_Pragma("GCC unroll 1")
 	for (int g = 0; g < groups; g++) {
 		uint32_t x[8];
 		store256(x, w[8][g]);
@@ -178,19 +195,19 @@ INLINE void row_seed_groups(struct lane *const lanes[32], uint8_t *const tile[32
 // the index, and carries the jump's dflops over the row, which is final now.
 INLINE void row_next_groups(struct lane *const lanes[32], uint8_t *const row[32], const int groups)
 {
-	vec w[8][4], op[4], word[4];
+	vec w[8][4], junk[8][4], op[4], word[4];
 	__m256 index[4];
 	row_index(word, index, lanes, groups);
 	row_gather(w, row, groups);
 	row_zero(op);
-	row_dflops(w, 8, op, index, groups, 1);
+	row_dflops(w, w, 8, op, index, groups);
 	row_mix(w, 8, op, lanes, groups);
 	int jump = 0;
 	for (int i = 0; i < 8 * groups; i++)
 		jump |= lanes[i]->jumps < JUMPS;
 	if (jump) {
 		row_load_jump_op(op, lanes, groups);
-		row_dflops(w, 8, op, index, groups, 0);
+		row_dflops(junk, w, 8, op, index, groups);
 		row_store_jump_op(op, lanes, groups);
 	}
 	row_scatter(w, row, groups);
@@ -201,12 +218,12 @@ INLINE void row_next_groups(struct lane *const lanes[32], uint8_t *const row[32]
 // row_last ends the jump's dflops with the tile's last row, a plain digest.
 INLINE void row_last_groups(struct lane *const lanes[32], uint8_t *const row[32], const int groups)
 {
-	vec w[8][4], op[4], word[4];
+	vec w[8][4], junk[8][4], op[4], word[4];
 	__m256 index[4];
 	row_index(word, index, lanes, groups);
 	row_gather(w, row, groups);
 	row_load_jump_op(op, lanes, groups);
-	row_dflops(w, 8, op, index, groups, 0);
+	row_dflops(junk, w, 8, op, index, groups);
 	row_store_jump_op(op, lanes, groups);
 	for (int i = 0; i < 8 * groups; i++)
 		lanes[i]->fn = lanes[i]->jump_op & 7;

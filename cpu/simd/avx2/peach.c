@@ -153,12 +153,6 @@ static void push(struct scratch *s, unsigned q, unsigned lane)
 	s->queues.ring[q][s->queues.end[q]++ & (CHUNK - 1)] = (uint16_t)lane;
 }
 
-// push_first puts a lane before all others.
-static void push_first(struct scratch *s, unsigned q, unsigned lane)
-{
-	s->queues.ring[q][--s->queues.head[q] & (CHUNK - 1)] = (uint16_t)lane;
-}
-
 // pop takes m lanes off a queue.
 static void pop(struct scratch *s, unsigned q, unsigned m, struct lane **lanes)
 {
@@ -326,7 +320,7 @@ static void fire_md2(struct scratch *s, unsigned m, struct lane *const *lanes)
 		else if (++l->step == MD2_STEPS)
 			jumps[nj++] = l;
 		else
-			push_first(s, HASH_ROW + MD2, l->number);
+			push(s, HASH_ROW + MD2, l->number);
 	}
 	finish_rows(s, nr, rows);
 	finish_jumps(s, nj, jumps);

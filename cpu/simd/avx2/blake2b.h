@@ -113,7 +113,7 @@ NOINLINE void blake2b_block(vec h[8], const struct job *j, size_t off)
 }
 
 // Both lengths end with 36 bytes after whole blocks.
-NOINLINE void blake2b4(const struct job *j, size_t len)
+INLINE void blake2b4(const struct job *j, const size_t len)
 {
 	vec h[8];
 	for (int i = 0; i < 8; i += 4) {
@@ -137,5 +137,7 @@ NOINLINE void blake2b4(const struct job *j, size_t len)
 	for (int l = 0; l < 4; l++)
 		store256(j[l].dst, h[l]);
 }
+
+KERNEL(blake2b4)
 
 #endif

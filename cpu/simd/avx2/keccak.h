@@ -94,7 +94,7 @@ INLINE vec keccak_word(const struct job *j, size_t off)
 
 // Both lengths leave a last half word of 4 bytes: 36 = 0 x 136 + 4 x 8 + 4 and
 // 1060 = 7 x 136 + 13 x 8 + 4.
-NOINLINE void keccak4(const struct job *j, size_t len)
+INLINE void keccak4(const struct job *j, const size_t len)
 {
 	enum { RATE = 136 };
 	vec a[25];
@@ -122,5 +122,7 @@ NOINLINE void keccak4(const struct job *j, size_t len)
 	for (int l = 0; l < 4; l++)
 		store256(j[l].dst, a[l]);
 }
+
+KERNEL(keccak4)
 
 #endif

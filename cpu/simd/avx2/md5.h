@@ -82,7 +82,7 @@ NOINLINE void md5_block(vec h[2][4], vec w[2][16])
 	}
 }
 
-NOINLINE void md5x16(const struct job *j, size_t len)
+INLINE void md5x16(const struct job *j, const size_t len)
 {
 	vec h[2][4], w[2][16];
 	for (int g = 0; g < 2; g++) {
@@ -102,5 +102,7 @@ NOINLINE void md5x16(const struct job *j, size_t len)
 	md_store(h[0], 4, j, 0);
 	md_store(h[1], 4, j + 8, 0);
 }
+
+KERNEL(md5x16)
 
 #endif

@@ -224,31 +224,25 @@ static void finish_jumps(struct scratch *s, unsigned m, struct lane *const *lane
 	}
 }
 
-static void hash(unsigned kernel, const struct job *j, size_t len)
-{
-	switch (kernel) {
-	case BLAKE2B:
-		blake2b4(j, len);
-		break;
-	case SHA1:
-		sha1x8(j, len);
-		break;
-	case SHA256:
-		sha256x8(j, len);
-		break;
-	case KECCAK:
-		keccak4(j, len);
-		break;
-	case MD5:
-		md5x16(j, len);
-		break;
-	}
-}
+typedef void kernel(const struct job *j);
+
+static kernel *const kernels[QUEUES] = {
+	[HASH_ROW + BLAKE2B] = blake2b4_row,
+	[HASH_ROW + SHA1] = sha1x8_row,
+	[HASH_ROW + SHA256] = sha256x8_row,
+	[HASH_ROW + KECCAK] = keccak4_row,
+	[HASH_ROW + MD5] = md5x16_row,
+	[HASH_JUMP + BLAKE2B] = blake2b4_jump,
+	[HASH_JUMP + SHA1] = sha1x8_jump,
+	[HASH_JUMP + SHA256] = sha256x8_jump,
+	[HASH_JUMP + KECCAK] = keccak4_jump,
+	[HASH_JUMP + MD5] = md5x16_jump,
+};
 
 // fire_hash hashes m lanes, padded with copies of the last.
 static void fire_hash(struct scratch *s, unsigned q, unsigned m, struct lane *const *lanes)
 {
-	const unsigned jump = q >= HASH_JUMP, kernel = q - (jump ? HASH_JUMP : HASH_ROW), width = work[q].width;
+	const unsigned jump = q >= HASH_JUMP, width = work[q].width;
 	struct job j[MOST];
 	unsigned i = 0;
 	do {
@@ -260,7 +254,7 @@ static void fire_hash(struct scratch *s, unsigned q, unsigned m, struct lane *co
 		_mm_prefetch((const char *)j[i].src, _MM_HINT_T0);
 	} while (++i < m || i % width != 0);
 	for (i = 0; i < m; i += width)
-		hash(kernel, j + i, jump ? JUMP_MSG : ROW_MSG);
+		kernels[q](j + i);
 	if (jump)
 		finish_jumps(s, m, lanes);
 	else

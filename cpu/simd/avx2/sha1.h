@@ -40,7 +40,7 @@ NOINLINE void sha1_block(vec h[5], vec w[16])
 	h[4] = add32(h[4], e);
 }
 
-NOINLINE void sha1x8(const struct job *j, size_t len)
+INLINE void sha1x8(const struct job *j, const size_t len)
 {
 	vec w[16], h[5] = {
 		set32(0x67452301), set32(0xefcdab89), set32(0x98badcfe), set32(0x10325476), set32(0xc3d2e1f0),
@@ -53,5 +53,7 @@ NOINLINE void sha1x8(const struct job *j, size_t len)
 	sha1_block(h, w);
 	md_store(h, 5, j, 1);
 }
+
+KERNEL(sha1x8)
 
 #endif

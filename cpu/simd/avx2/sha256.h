@@ -68,7 +68,7 @@ NOINLINE void sha256_block(vec h[8], vec w[16])
 	h[7] = add32(h[7], k);
 }
 
-NOINLINE void sha256x8(const struct job *j, size_t len)
+INLINE void sha256x8(const struct job *j, const size_t len)
 {
 	vec h[8], w[16];
 	sha256_init(h);
@@ -80,6 +80,8 @@ NOINLINE void sha256x8(const struct job *j, size_t len)
 	sha256_block(h, w);
 	md_store(h, 8, j, 1);
 }
+
+KERNEL(sha256x8)
 
 // sha256_trailer hashes the first 124 bytes of 8 trailers.  The four bytes
 // after them are read, and replaced by the padding.

@@ -44,8 +44,8 @@ INLINE vec keccak_rol(vec v, int n)
 
 #define KECCAK_AT(i, n) keccak_rol(_mm256_xor_si256(a[i], d[(i) % 5]), n)
 
-// keccak_round reads a and writes o.
-INLINE void keccak_round(vec o[25], const vec a[25], uint64_t rc)
+// keccak_round reads a and writes o: all of it, or only the first row.
+INLINE void keccak_round(vec o[25], const vec a[25], uint64_t rc, const int rows)
 {
 	vec c[5], d[5];
 	for (int x = 0; x < 5; x++)
@@ -56,6 +56,8 @@ INLINE void keccak_round(vec o[25], const vec a[25], uint64_t rc)
 	KECCAK_CHI(o, 0, _mm256_xor_si256(a[0], d[0]), KECCAK_AT(6, 44), KECCAK_AT(12, 43),
 		KECCAK_AT(18, 21), KECCAK_AT(24, 14));
 	o[0] = _mm256_xor_si256(o[0], _mm256_set1_epi64x((long long)rc));
+	if (rows == 1)
+		return;
 	KECCAK_CHI(o, 1, KECCAK_AT(3, 28), KECCAK_AT(9, 20), KECCAK_AT(10, 3),
 		KECCAK_AT(16, 45), KECCAK_AT(22, 61));
 	KECCAK_CHI(o, 2, KECCAK_AT(1, 1), KECCAK_AT(7, 6), KECCAK_AT(13, 25),
@@ -70,9 +72,23 @@ INLINE void keccak_f(vec a[25])
 {
 	vec b[25];
 	for (int r = 0; r < 24; r += 2) {
-		keccak_round(b, a, keccak_rc[r]);
-		keccak_round(a, b, keccak_rc[r + 1]);
+		keccak_round(b, a, keccak_rc[r], 5);
+		keccak_round(a, b, keccak_rc[r + 1], 5);
 	}
+}
+
+// keccak_digest runs the rounds and leaves only the first four words.  The last round
+// makes no more than these, and the first is by itself since most of a row's state
+// is known to be zero there.
+INLINE void keccak_digest(vec a[25])
+{
+	vec b[25];
+	keccak_round(b, a, keccak_rc[0], 5);
+	for (int r = 1; r < 23; r += 2) {
+		keccak_round(a, b, keccak_rc[r], 5);
+		keccak_round(b, a, keccak_rc[r + 1], 5);
+	}
+	keccak_round(a, b, keccak_rc[23], 1);
 }
 
 // keccak_absorb4 absorbs 32 bytes a lane into the state words from i on.
@@ -117,7 +133,7 @@ INLINE void keccak4(const struct job *j, const size_t len)
 		tail[l] = load32(j[l].src + off) | (uint64_t)(j[l].fn == 4 ? 0x06 : 0x01) << 32;
 	a[i] = _mm256_xor_si256(a[i], load256(tail));
 	a[16] = _mm256_xor_si256(a[16], _mm256_set1_epi64x((long long)0x8000000000000000));
-	keccak_f(a);
+	keccak_digest(a);
 	transpose64(a);
 	for (int l = 0; l < 4; l++)
 		store256(j[l].dst, a[l]);

@@ -72,6 +72,8 @@ INLINE vec blake2b_ror63(vec v)
 	v[d] = blake2b_ror16(_mm256_xor_si256(v[d], v[a])); \
 	v[c] = _mm256_add_epi64(v[c], v[d]); \
 	v[b] = blake2b_ror63(_mm256_xor_si256(v[b], v[c])); \
+	if (words == 16) \
+		__asm__ volatile("" : "+x"(v[b])); \
 } while (0)
 
 // blake2b_compress takes a block of which all but the first words are zero;

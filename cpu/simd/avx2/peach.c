@@ -65,10 +65,17 @@ enum {
 	QUEUES = HASH_JUMP + 5,
 };
 
-// The six kernels, and which of them computes which function.
+// The six kernels, and where lanes wait for each function.
 enum { BLAKE2B, SHA1, SHA256, KECCAK, MD5, MD2 };
 
-static const uint8_t kernel_of[8] = {BLAKE2B, BLAKE2B, SHA1, SHA256, KECCAK, KECCAK, MD2, MD5};
+static const uint8_t queue_of_row[8] = {
+	HASH_ROW + BLAKE2B, HASH_ROW + BLAKE2B, HASH_ROW + SHA1, HASH_ROW + SHA256,
+	HASH_ROW + KECCAK, HASH_ROW + KECCAK, HASH_ROW + MD2, HASH_ROW + MD5,
+};
+static const uint8_t queue_of_jump[8] = {
+	HASH_JUMP + BLAKE2B, HASH_JUMP + BLAKE2B, HASH_JUMP + SHA1, HASH_JUMP + SHA256,
+	HASH_JUMP + KECCAK, HASH_JUMP + KECCAK, HASH_ROW + MD2, HASH_JUMP + MD5,
+};
 
 // What a call costs in cycles: fixed, and each for every step of lanes begun.
 // width lanes fill it.  weight is what a lane of a full call costs, to the power
@@ -323,12 +330,15 @@ static void fire_md2(struct scratch *s, unsigned m, struct lane *const *lanes)
 // fire_mix runs dflops and dmemtx on m lanes, padded with copies of the last.
 static void fire_mix(struct scratch *s, unsigned q, unsigned m, struct lane *const *lanes)
 {
-	struct lane *l[32];
+	struct lane *padded[32], *const *l = lanes;
 	uint8_t *row[32], *nonce[32], *phash[32];
-	for (unsigned i = 0; i < 32; i++) {
-		l[i] = lanes[i < m ? i : m - 1];
-		row[i] = s->messages[l[i]->number].at + MSG_TILE + HASH * (size_t)l[i]->row;
+	if (m < 32) {
+		for (unsigned i = 0; i < 32; i++)
+			padded[i] = lanes[i < m ? i : m - 1];
+		l = padded;
 	}
+	for (unsigned i = 0; i < 32; i++)
+		row[i] = s->messages[l[i]->number].at + MSG_TILE + HASH * (size_t)l[i]->row;
 	const int groups = (int)(m + 7) / 8;
 	switch (q) {
 	case SEED:
@@ -345,10 +355,9 @@ static void fire_mix(struct scratch *s, unsigned q, unsigned m, struct lane *con
 		row_last(l, row, groups);
 		break;
 	}
-	for (unsigned i = 0; i < m; i++) {
-		const unsigned kernel = kernel_of[l[i]->fn];
-		push(s, (q == LAST && kernel != MD2 ? HASH_JUMP : HASH_ROW) + kernel, l[i]->number);
-	}
+	const uint8_t *next = q == LAST ? queue_of_jump : queue_of_row;
+	for (unsigned i = 0; i < m; i++)
+		push(s, next[l[i]->fn], l[i]->number);
 }
 
 // fire works off what fills the kernel, once or several times over, or what

@@ -13,7 +13,7 @@ func TestKernel(t *testing.T) {
 	verifytest.Kernel{
 		Lanes:   Lanes,
 		Chunk:   Chunk,
-		Lengths: []int{8, 9, 16, 17, 40, 41, 65, 72, 73, 128, 129, 193, 257, 320, 321},
+		Lengths: []int{8, 9, 16, 17, 40, 41, 65, 75, 76, 128, 129, 150, 151, 193, 257, 320, 321},
 		New:     func() verifytest.Hasher { return New().Hash },
 		Oracle:  portable.New().Hash,
 	}.Run(t)

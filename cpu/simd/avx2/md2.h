@@ -4,8 +4,9 @@
 //
 // All the cost is S[t], a table of 256 bytes.  A call has groups of 32 lanes in
 // vectors, and chains: lanes in scalar code.  Vectors keep the three vector ports
-// busy and leave the load ports idle, chains want just these; so 8 chains in one
-// loop with two groups come almost free.
+// busy and leave the load ports idle, chains want just these; so 11 chains in one
+// loop with two groups come almost free.  That loop is in md2_asm.h; the narrower ones
+// are here.
 //
 // A chain's look-up is a load and an exclusive or, and each waits for the one
 // before.  Eight side by side fill the wait.
@@ -24,8 +25,11 @@
 // blend (2) and the state's exclusive or.  Selecting all 16 tables by
 // saturating subtraction takes 47.
 //
+// An index is the one before minus 16, which needs no loads; the load ports are nearly
+// full as it is.
+//
 // A look-up needs the one before it.  Two groups of 32 lanes take turns, each
-// look-up whole: the core overlaps the end of one with the start of the next by
+// look-up almost whole: the core overlaps the end of one with the start of the next by
 // itself, while instructions of both groups mixed all wait at the same time.
 
 #ifndef KIGO_AVX2_MD2_H
@@ -97,22 +101,6 @@ enum { MD2_MANY = 11, MD2_FEW = 8 };
 // need far more than 16 registers.
 #define KEEP(v) __asm__("" : "+x"(v))
 
-// md2_step returns x ^ S[t].
-INLINE vec md2_step(vec t, vec x, const struct md2_tables *tab)
-{
-	vec p = _mm256_and_si256(t, tab->mask);
-	vec lo = _mm256_shuffle_epi8(tab->lower[0], p), hi = _mm256_shuffle_epi8(tab->upper[0], p);
-	_Pragma("GCC unroll 8")
-	for (int i = 1; i < 8; i++) {
-		p = _mm256_sub_epi8(p, tab->sixteen);
-		lo = _mm256_xor_si256(lo, _mm256_shuffle_epi8(tab->lower[i], p));
-		hi = _mm256_xor_si256(hi, _mm256_shuffle_epi8(tab->upper[i], p));
-		KEEP(lo);
-		KEEP(hi);
-	}
-	return _mm256_xor_si256(x, _mm256_blendv_epi8(lo, hi, t));
-}
-
 // md2_chain makes one look-up of one chain: *x ^= S[*t], and *t becomes the
 // result.  Three instructions; left to itself gcc takes four, or builds vectors.
 INLINE void md2_chain(uint64_t *t, uint8_t *x)
@@ -126,12 +114,23 @@ INLINE void md2_chain(uint64_t *t, uint8_t *x)
 INLINE void md2_columns(struct md2_column *x, int n, vec *t, uint64_t u[MD2_FEW], const int groups,
 	const struct md2_tables *tab)
 {
-	for (int k = 0; k < n; k++) {
-		if (groups)
-			x[k].v[1] = *t = md2_step(*t, x[k].v[1], tab);
+	_Static_assert(MD2_FEW == 8, "a chain for each table");
+	for (struct md2_column *const end = x + n; x < end; x++) {
+		vec p, lo, hi;
 		_Pragma("GCC unroll 8")
-		for (int i = 0; i < MD2_FEW; i++)
-			md2_chain(&u[i], (uint8_t *)&x[k].v[0] + i);
+		for (int i = 0; i < 8; i++) {
+			if (groups) {
+				p = i ? _mm256_sub_epi8(p, tab->sixteen) : _mm256_and_si256(*t, tab->mask);
+				vec a = _mm256_shuffle_epi8(tab->lower[i], p), b = _mm256_shuffle_epi8(tab->upper[i], p);
+				lo = i ? _mm256_xor_si256(lo, a) : a;
+				hi = i ? _mm256_xor_si256(hi, b) : b;
+				KEEP(lo);
+				KEEP(hi);
+			}
+			md2_chain(&u[i], (uint8_t *)&x->v[0] + i);
+		}
+		if (groups)
+			x->v[1] = *t = _mm256_xor_si256(x->v[1], _mm256_blendv_epi8(lo, hi, *t));
 	}
 }
 

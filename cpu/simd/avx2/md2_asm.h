@@ -186,8 +186,11 @@
 // what they put before them.
 struct md2_column;
 struct md2_tables;
+
+__attribute__((visibility("hidden")))
 void md2_asm_rounds(struct md2_column *x, const void *unused, const struct md2_tables *tab,
 	const uint8_t *s) __asm__("kigo_avx2_md2_rounds");
+__attribute__((visibility("hidden")))
 void md2_asm_checksum(struct md2_column *c, const void *unused, const struct md2_tables *tab,
 	const uint8_t *s) __asm__("kigo_avx2_md2_checksum");
 

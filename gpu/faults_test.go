@@ -220,8 +220,8 @@ func TestHangWhileOpening(t *testing.T) {
 				noGoroutines(t)
 				t.Setenv("KIGO_FAKE_DEVICES", "2")
 				t.Setenv("KIGO_FAKE_FAULTY", "0")
-				t.Setenv("KIGO_FAKE_"+setting, "900")
-				o, ctx := setup{options(64), streams, threads, 100 * time.Millisecond}, t.Context()
+				t.Setenv("KIGO_FAKE_"+setting, "2500")
+				o, ctx := setup{options(64), streams, threads, 800 * time.Millisecond}, t.Context() // in which a busy machine opens one that answers
 				if cancelled {
 					o.patience = patience
 					c, cancel := context.WithTimeoutCause(ctx, 50*time.Millisecond, superseded)
@@ -238,7 +238,7 @@ func TestHangWhileOpening(t *testing.T) {
 				if len(all) != want || err == nil || errors.Is(err, superseded) != cancelled || strings.Contains(err.Error(), "hangs") == cancelled {
 					t.Errorf("got %d devices and error %v, want %d", len(all), err, want)
 				}
-				if took > 800*time.Millisecond {
+				if took > 2*time.Second {
 					t.Errorf("took %v", took)
 				}
 				for _, d := range all {
@@ -255,7 +255,7 @@ func TestHangWhileOpening(t *testing.T) {
 func TestHangNobodyWaits(t *testing.T) {
 	fake(t)
 	noGoroutines(t)
-	t.Setenv("KIGO_FAKE_STALL", "50") // for 2 s
+	t.Setenv("KIGO_FAKE_STALL", "50") // for 5 s
 	d := devices(t, options(64))[0]
 	batch, _ := random(t, 60)
 	superseded := errors.New("superseded")
@@ -263,7 +263,7 @@ func TestHangNobodyWaits(t *testing.T) {
 	defer cancel()
 	start := time.Now()
 	err := d.VerifyPoW(ctx, make([]verify.Result, len(batch)), batch)
-	if took := time.Since(start); !errors.Is(err, superseded) || took > 1500*time.Millisecond {
+	if took := time.Since(start); !errors.Is(err, superseded) || took > 4*time.Second {
 		t.Errorf("got error %v after %v, want the cause at once", err, took)
 	}
 }
@@ -282,7 +282,7 @@ func TestHang(t *testing.T) {
 	if !strings.Contains(retired(err), "hangs") {
 		t.Errorf("got error %v, want that the device hangs", err)
 	}
-	if took := time.Since(start); took > 1500*time.Millisecond {
+	if took := time.Since(start); took > 4*time.Second {
 		t.Errorf("told after %v, want %v", took, d.patience)
 	}
 	if err := d.Close(); err == nil || !strings.Contains(err.Error(), "hangs") {
@@ -296,6 +296,7 @@ func TestCancelledPiecesAreDropped(t *testing.T) {
 	noGoroutines(t)
 	d := devices(t, options(64))[0]
 	batch, want := random(t, 1000)
+	batch, want = slices.Repeat(batch, 8), slices.Repeat(want, 8) // far more than is done until then
 	for i := range 10 {
 		ctx, cancel := context.WithTimeoutCause(t.Context(), time.Duration(5*i+1)*time.Millisecond, errors.New("superseded"))
 		got := make([]verify.Result, len(batch))

@@ -109,7 +109,7 @@ func noGoroutines(t testing.TB) {
 	before := runtime.NumGoroutine()
 	t.Cleanup(func() {
 		// One that has told that it ends may not have ended.
-		for range 300 {
+		for range 1000 { // 10 s
 			if runtime.NumGoroutine() <= before {
 				return
 			}

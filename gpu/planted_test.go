@@ -86,12 +86,12 @@ func TestPlanting(t *testing.T) {
 	}
 }
 
-// TestPlantedFindWrongHashes has a device that spoils one hash in ten, with nobody
+// TestPlantedFindWrongHashes has a device that spoils every other hash, with nobody
 // else to notice.
 func TestPlantedFindWrongHashes(t *testing.T) {
 	fake(t)
 	noGoroutines(t)
-	t.Setenv("KIGO_FAKE_WRONG", "10")
+	t.Setenv("KIGO_FAKE_WRONG", "2")
 	d := devices(t, options(64))[0]
 	batch, _ := random(t, 600)
 	err := d.VerifyPoW(t.Context(), make([]verify.Result, len(batch)), batch)

@@ -31,7 +31,7 @@
 //   KIGO_FAKE_LAUNCH   the launch that fails, and with it the context
 //   KIGO_FAKE_CODE     the error of that launch, else 719
 //   KIGO_FAKE_OPEN     milliseconds that opening a context takes
-//   KIGO_FAKE_STALL    the launch that takes two seconds
+//   KIGO_FAKE_STALL    the launch that takes five seconds
 //   KIGO_FAKE_SLOW     microseconds that each launch takes longer
 //   KIGO_FAKE_DIE      the call in a context that no device answers any more,
 //                      until the next cuInit
@@ -452,7 +452,7 @@ CUresult cuLaunchKernel(CUfunction function, unsigned grid_x, unsigned grid_y, u
 			return;
 		}
 		if (Faults::due(&c->faults.stall))
-			sleep_ms(2000);
+			sleep_ms(5000);
 		if (c->faults.slow)
 			std::this_thread::sleep_for(std::chrono::microseconds(c->faults.slow));
 		u32 *hashes = k->name == "kigo_final" ? launch.pointer<u32>(1) : nullptr;

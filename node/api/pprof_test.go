@@ -53,7 +53,8 @@ func TestProfiles(t *testing.T) {
 	if err := stop(); err != nil {
 		t.Error(err)
 	}
-	if took := time.Since(begun); took > 2*time.Second {
+	// The promise is 2 s, which TestShutdown measures where no other load counts.
+	if took := time.Since(begun); took >= headerTimeout {
 		t.Errorf("took %v to end", took)
 	}
 }

@@ -76,7 +76,8 @@ func TestServe(t *testing.T) {
 	if err := stop(); err != nil {
 		t.Error(err)
 	}
-	if took := time.Since(begun); took > 2*time.Second {
+	// The promise is 2 s, which TestShutdown measures where no other load counts.
+	if took := time.Since(begun); took >= headerTimeout {
 		t.Errorf("took %v to end", took)
 	}
 	if _, err := net.Dial("tcp", address); err == nil {

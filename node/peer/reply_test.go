@@ -51,6 +51,16 @@ func announces(n uint16) func([]byte) []byte {
 	return func(b []byte) []byte { binary.LittleEndian.PutUint16(b[122:], n); return b }
 }
 
+// shortened damages the length field alone: it says one byte less than there is.
+func shortened(b []byte) []byte {
+	n := len(b) - wire.Overhead
+	end := wire.HeaderLen + n - 1
+	announces(uint16(n - 1))(b)
+	b[end] = byte(wire.CRC16(b[:end])) + 1 // which chance could make the CRC of what is announced
+	announces(uint16(n))(b)
+	return announces(uint16(n - 1))(recrc(b))
+}
+
 func then(f, g func([]byte) []byte) func([]byte) []byte {
 	return func(b []byte) []byte { return g(f(b)) }
 }
@@ -144,7 +154,7 @@ func TestReplies(t *testing.T) {
 		{"TF: CRC", one(wire.OpSendFile, good, badCRC), proof, fault.BadCRC, ackLen + 128 + 8640},
 		{"TF: mark", one(wire.OpSendFile, good, badMark), proof, fault.BadFrame, ackLen + 128 + 8640},
 		{"TF: id1", one(wire.OpSendFile, good, badID1), proof, fault.BadFrame, ackLen + 128 + 8640},
-		{"TF: length damaged", one(wire.OpSendFile, good, announces(8639)), proof, fault.BadCRC, ackLen + 128 + 8639},
+		{"TF: length damaged", one(wire.OpSendFile, good, shortened), proof, fault.BadCRC, ackLen + 128 + 8639},
 		{"TF: no last packet", one(wire.OpSendFile, mcm.Bytes(chain(100, 1000))[:65535], nil), askTrailers(100, 1000), fault.Refused, ackLen + 128 + 65535},
 		{"TF: BUSY", one(wire.OpBusy, nil, nil), proof, fault.Refused, ackLen + 128},
 		{"TF: the request itself", one(wire.OpTF, nil, nil), proof, fault.Refused, ackLen + 128},

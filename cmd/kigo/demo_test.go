@@ -197,7 +197,8 @@ func TestDemoInterrupted(t *testing.T) {
 	if code := p.ProcessState.ExitCode(); code != exitInterrupted {
 		t.Errorf("exit code %d, want %d\nstdout: %s\nstderr: %s", code, exitInterrupted, &p.stdout, &p.stderr)
 	}
-	if took := time.Since(begun); took > grace+time.Second {
+	// It promises grace; a busy machine or disk gets some more.
+	if took := time.Since(begun); took > grace+4*time.Second {
 		t.Errorf("took %v to end", took)
 	}
 	wantClean(t, dir)

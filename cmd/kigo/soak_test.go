@@ -3,6 +3,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"math/rand/v2"
@@ -247,17 +248,15 @@ func (s *soak) judge() {
 		{"goroutines", func(l look) float64 { return l.goroutines }, 1000, 20},
 		{"open files", func(l look) float64 { return l.files }, 1000, 20},
 	} {
-		mean := func(ls []look) (m float64) {
-			for _, l := range ls {
-				m += x.of(l) / float64(len(ls))
-			}
-			return m
+		// What no collection, and no load that delays one, has a say in.
+		least := func(ls []look) float64 {
+			return x.of(slices.MinFunc(ls, func(a, b look) int { return cmp.Compare(x.of(a), x.of(b)) }))
 		}
-		second, last, most := mean(s.looks[q:2*q]), mean(s.looks[len(s.looks)-q:]), 0.0
+		second, last, most := least(s.looks[q:2*q]), least(s.looks[len(s.looks)-q:]), 0.0
 		for _, l := range s.looks {
 			most = max(most, x.of(l))
 		}
-		s.Logf("%s: %.0f in the second quarter, %.0f in the last, %.0f at most", x.what, second, last, most)
+		s.Logf("%s: at least %.0f in the second quarter, %.0f in the last, %.0f at most", x.what, second, last, most)
 		if last > second*1.1+x.slack {
 			s.Errorf("%s: grown from %.0f to %.0f", x.what, second, last)
 		}

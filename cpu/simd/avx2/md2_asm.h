@@ -170,8 +170,16 @@
 #define MD2_ASM_ROUND(op, at, t)
 #define MD2_ASM_CHECKSUM(op, at, t) op " 32*96+" at "(%rdi), " t "\n"
 
+// Global, since link-time optimisation may part the assembly from its callers, but of
+// this library alone.
+#ifdef __APPLE__
+#define MD2_ASM_SYMBOL(name) ".globl " name "\n.private_extern " name "\n"
+#else
+#define MD2_ASM_SYMBOL(name) ".globl " name "\n.hidden " name "\n.type " name ", @function\n"
+#endif
+
 #define MD2_ASM_BEGIN(name) \
-	".text\n.p2align 6\n" name ":\n" \
+	".text\n.p2align 6\n" MD2_ASM_SYMBOL(name) name ":\n" \
 	"push %rbx\npush %rbp\npush %r12\npush %r13\npush %r14\npush %r15\n" \
 	"vmovdqa 544(%rdx), %ymm2\n" \
 	"vmovdqa (%rdx), %ymm3\nvmovdqa 256(%rdx), %ymm4\n" \

@@ -46,7 +46,7 @@ var patience = peer.Timeouts{
 func TestFleet(t *testing.T) {
 	seeds, peers := 100, 1000
 	if os.Getenv("CI") == "true" {
-		seeds = 40 // its time is short
+		seeds = 25 // its time is short
 	}
 	switch {
 	case raceDetector:

@@ -101,9 +101,14 @@ static const struct { uint16_t width, step; uint32_t fixed, each, weight; } work
 };
 
 // A queue is full with more lanes than these.  Those of rows, and of their narrow
-// kernels, gather several vectors, since each call starts with cold code.
+// kernels, gather several vectors, since each call starts with cold code.  There are 16
+// for the comparison; those of no queue stay empty.
 static const uint16_t almost_full[16] = {
-	31, 63, 31, 15, 15, 15, 15, 15, 74, 3, 7, 7, 3, 15, INT16_MAX, INT16_MAX,
+	[SEED] = 31, [ROW] = 63, [LAST] = 31,
+	[HASH_ROW + BLAKE2B] = 15, [HASH_ROW + SHA1] = 15, [HASH_ROW + SHA256] = 15,
+	[HASH_ROW + KECCAK] = 15, [HASH_ROW + MD5] = 15, [HASH_ROW + MD2] = 74,
+	[HASH_JUMP + BLAKE2B] = 3, [HASH_JUMP + SHA1] = 7, [HASH_JUMP + SHA256] = 7,
+	[HASH_JUMP + KECCAK] = 3, [HASH_JUMP + MD5] = 15,
 };
 
 // md2_cost is what a block of MD2 costs for count lanes, in cycles.

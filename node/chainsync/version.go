@@ -32,9 +32,9 @@ const (
 	// when what they serve is invalid or isn't what they state: the next one may be
 	// honest.
 	maxAttempts = 6
-	maxLooks    = 12        // attempts in all
-	maxPasts    = 6         // trailers in all, in histories from the base up: all attempts of one weight
-	maxTime     = time.Hour // in all
+	maxLooks    = 12          // attempts in all
+	maxPasts    = maxAttempts // trailers in all, in histories from the base up: one for each attempt
+	maxTime     = time.Hour   // in all
 )
 
 // A voice is those who state one and the same weight for what is below version 3.

@@ -150,8 +150,7 @@ func TestOtherPasts(t *testing.T) {
 					}
 					q.SetState(func(s *wire.State) { *s = state })
 				}
-				all := append(slices.Clone(honest), liars...)
-				out := l.run(synctest.Branches(all...)...)
+				out := l.run(synctest.Branches(slices.Concat(honest, liars)...)...)
 				l.wantTip(p.Chain)
 				wantEnds(t, out, chainsync.Chosen)
 				l.unconvicted(honest)
@@ -203,8 +202,7 @@ func TestPastOfAnotherWeight(t *testing.T) {
 						stating(weak[i], 1)
 					}
 				}
-				all := append(slices.Clone(weak), strong...)
-				out := l.run(synctest.Branches(all...)...)
+				out := l.run(synctest.Branches(slices.Concat(weak, strong)...)...)
 				l.wantTip(p.Chain)
 				wantEnds(t, out, chainsync.Chosen)
 				l.noStagings()
@@ -284,8 +282,7 @@ func TestOtherPastsFloor(t *testing.T) {
 		l.o.Floor = &proof.Anchor{Num: n, Hash: *ts[len(ts)-1].Hash(), Weight: p.Weight(ts), Fixed: true}
 		liars := l.net.Peers(t, p.Chain, 3)
 		honest := l.net.Peers(t, p.other, 3)
-		all := append(slices.Clone(honest), liars...)
-		out := l.run(synctest.Branches(all...)...)
+		out := l.run(synctest.Branches(slices.Concat(honest, liars)...)...)
 		l.wantTip(p.other)
 		wantAlarms(t, out)
 		l.unconvicted(honest)

@@ -51,17 +51,6 @@ func (l *ledger) Observe(f *fault.Fault, _ *evidence.Record, _ time.Time) bool {
 	return false
 }
 
-// A watched ledger tells who is charged.
-type watched struct {
-	*ledger
-	charged func(netip.Addr)
-}
-
-func (w watched) Observe(f *fault.Fault, ev *evidence.Record, now time.Time) bool {
-	defer w.charged(f.Peer)
-	return w.ledger.Observe(f, ev, now)
-}
-
 func (l *ledger) Worthless(a netip.Addr, n int, _ time.Time) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -104,6 +93,17 @@ func (l *ledger) objective(p *synctest.Peer) string {
 		}
 	}
 	return strings.Join(kinds, " ")
+}
+
+// A watched ledger tells who is charged.
+type watched struct {
+	*ledger
+	charged func(netip.Addr)
+}
+
+func (w watched) Observe(f *fault.Fault, ev *evidence.Record, now time.Time) bool {
+	defer w.charged(f.Peer)
+	return w.ledger.Observe(f, ev, now)
 }
 
 // A lab is a world with a network and a node's chain, and what a Syncer needs.

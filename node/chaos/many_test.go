@@ -138,8 +138,8 @@ func fleetRound(t *testing.T, f *Fleet, seed uint64, peers int, limit int64) {
 	}
 }
 
-// tries is how often at most something is done again where an honest peer was only late,
-// which shows nothing: the machine has other tests to run.
+// tries is how often at most something is done whose outcome shows nothing where the
+// machine was only slow: it has other tests to run.
 const tries = 3
 
 // late reports whether a peer wasn't heard in time.
